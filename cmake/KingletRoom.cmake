@@ -1,0 +1,34 @@
+# kinglet_room(<name> [TORCH] [PUBLIC <targets>...] [PRIVATE <targets>...])
+#
+# Declares the static library kinglet_<name> (alias kinglet::<name>) from every .cc file of the current folder.
+# TORCH: the room includes LibTorch; it gets the libraries and the precompiled LibTorch header.
+function(kinglet_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  if(NOT sources)  # a room that so far has only interfaces
+    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/headers_only.cc "")
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/headers_only.cc)
+  endif()
+  add_library(kinglet_${name} STATIC ${sources})
+  add_library(kinglet::${name} ALIAS kinglet_${name})
+  set_target_properties(kinglet_${name} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(kinglet_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include>)
+  target_compile_features(kinglet_${name} PUBLIC cxx_std_20)
+  target_link_libraries(kinglet_${name}
+    PUBLIC ${ROOM_PUBLIC}
+    PRIVATE ${ROOM_PRIVATE} $<BUILD_INTERFACE:kinglet_warnings>)
+  if(ROOM_TORCH)
+    kinglet_use_torch(kinglet_${name})
+  endif()
+  set_property(GLOBAL APPEND PROPERTY KINGLET_ROOMS kinglet_${name})
+endfunction()
+
+# LibTorch for one target: headers as system headers (their warnings are not ours) and the precompiled header.
+function(kinglet_use_torch target)
+  target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
+  target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
+  if(TARGET kinglet_torch_pch)
+    target_precompile_headers(${target} REUSE_FROM kinglet_torch_pch)
+  endif()
+endfunction()

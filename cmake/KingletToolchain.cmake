@@ -1,0 +1,37 @@
+# Compiler, linker and warning settings shared by every target.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+# -O2 without -DNDEBUG-only surprises: asserts stay on in sanitizer builds only.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+
+find_program(KINGLET_CCACHE ccache)
+if(KINGLET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${KINGLET_CCACHE})
+endif()
+find_program(KINGLET_MOLD mold)
+if(KINGLET_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(kinglet_warnings INTERFACE)
+target_compile_options(kinglet_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+                       -Wno-missing-field-initializers)
+if(KINGLET_WERROR)
+  target_compile_options(kinglet_warnings INTERFACE -Werror)
+endif()
+
+if(KINGLET_SANITIZE)
+  add_compile_options(-fsanitize=${KINGLET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=${KINGLET_SANITIZE})
+endif()
+if(KINGLET_COVERAGE)
+  add_compile_options(--coverage -O0 -g)
+  add_link_options(--coverage)
+endif()

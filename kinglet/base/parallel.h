@@ -1,0 +1,22 @@
+// One parallel helper for the whole house.
+//
+// Work runs on std::threads, or on LibTorch's pool after train/ has installed it as the backend.
+// Results must not depend on which thread runs an index: combine partial results in index order.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace kinglet {
+
+// Calls body(i) for every i in [0, count), each exactly once, from up to num_threads() threads; returns when all
+// are done. The first exception stops further indices from starting and is rethrown. Nested calls run serially.
+void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
+
+int num_threads();
+void set_num_threads(int threads);  // 0 = all cores this process may use
+
+using ParallelBackend = std::function<void(std::int64_t count, const std::function<void(std::int64_t)>& body)>;
+void set_parallel_backend(ParallelBackend backend);  // an empty function restores std::threads
+
+}  // namespace kinglet
