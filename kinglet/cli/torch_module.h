@@ -1,0 +1,19 @@
+// Commands that need LibTorch are loaded from libkinglet_torch.so when one is called: loading LibTorch takes about half
+// a second, which `kinglet inspect` or `kinglet ckpt` should not pay.
+#pragma once
+
+#include "kinglet/cli/command.h"
+
+namespace kinglet::cli {
+
+struct TourOptions;
+
+// The module's C entry points, found by name with dlsym; each may throw kinglet::Error.
+using TourEntry = int(const TourOptions&, const Globals&);
+inline constexpr const char* kTourEntryName = "kinglet_run_tour";
+
+// Loads the module (next to the program, in ../lib beside it, or in the library path) and returns the entry point.
+// Raises Error with the remedy when the module or LibTorch is missing.
+void* find_torch_entry(const char* name);
+
+}  // namespace kinglet::cli
