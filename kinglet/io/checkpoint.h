@@ -77,11 +77,13 @@ class Checkpoint {
 
   const std::vector<Parameter>& parameters() const;  // in optimizer order where there is one, else file order
   OptimizerKind optimizer() const;
+  const std::string& pairing_rule() const;           // how weights and moments were matched, for people; may be empty
   std::optional<std::int64_t> step() const;          // trainer_state.json, folder name "checkpoint-N", "global_stepN"
   const std::vector<std::string>& notes() const;     // what could not be understood, for the user
 
-  // Compares the direction of the step between two checkpoints with -exp_avg/(sqrt(exp_avg_sq)+eps): a wrong pairing of
-  // equal shapes shows as a cosine inside the noise 4/sqrt(n). Parameters of fewer than 16384 elements are not judged.
+  // Compares the direction of the step between two checkpoints with -exp_avg/(sqrt(exp_avg_sq)+eps): weights that move
+  // along the moments given to another tensor of the same shape, and not along their own, are paired wrongly (the exact
+  // rule: pairing_check.h). Parameters of fewer than 16384 elements are not judged.
   // Raises Error when the pairing fails; a no-op with trust_order.
   void check_pairing_against(const Checkpoint& previous) const;
 

@@ -21,20 +21,20 @@ namespace kinglet {
 // A storage: a flat array inside the file. Tensors are views of storages; two tensors may share one.
 struct TorchStorage {
   std::string key;
-  DType dtype = DType::kF32;                // of the typed storage; untyped storages take their first tensor's dtype
-  std::uint64_t offset = 0;                 // from the start of the parsed bytes
+  DType dtype = DType::kF32;  // of the typed storage; untyped storages take their first tensor's dtype
+  std::uint64_t offset = 0;   // from the start of the parsed bytes
   std::uint64_t bytes = 0;
-  std::vector<std::uint64_t> crc_offsets;   // places of this payload's CRC-32 in the archive; empty for legacy files
+  std::vector<std::uint64_t> crc_offsets;  // places of this payload's CRC-32 in the archive; empty for legacy files
 };
 
 struct TorchTensor {
-  std::size_t storage = 0;                  // index into storages()
+  std::size_t storage = 0;  // index into storages()
   DType dtype = DType::kF32;
   std::vector<std::int64_t> shape;
-  std::vector<std::int64_t> strides;        // in elements
-  std::int64_t storage_offset = 0;          // in elements
+  std::vector<std::int64_t> strides;  // in elements
+  std::int64_t storage_offset = 0;    // in elements
   std::int64_t numel() const;
-  bool is_contiguous() const;               // row-major
+  bool is_contiguous() const;  // row-major
 };
 
 class TorchFile {
