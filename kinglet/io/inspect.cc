@@ -11,6 +11,7 @@
 #include "kinglet/io/pickle.h"
 #include "kinglet/io/safetensors.h"
 #include "kinglet/io/torch_file.h"
+#include "kinglet/io/torch_globals.h"
 #include "kinglet/io/zip.h"
 
 namespace kinglet {
@@ -145,6 +146,15 @@ void inspect_zip(ByteView bytes, const InspectOptions& options, Inspection& resu
   for (const ZipEntry& entry : entries) result.metadata[entry.name] = fmt::format("{} bytes", entry.size);
 }
 
+bool is_excp_store(const fs::path& folder) {
+  return fs::is_regular_file(folder / "manifest.json") && fs::is_directory(folder / "steps");
+}
+
+bool is_step_of_store(const fs::path& path) {
+  const fs::path folder = fs::absolute(path).parent_path();
+  return folder.filename() == "steps" && is_excp_store(folder.parent_path());
+}
+
 void inspect_file(const fs::path& path, const InspectOptions& options, Inspection& result) {
   const MappedFile file(path);
   const ByteView bytes = file.bytes();
@@ -155,9 +165,9 @@ void inspect_file(const fs::path& path, const InspectOptions& options, Inspectio
     inspect_zip(bytes, options, result);
   } else if (is_legacy_torch(bytes)) {
     inspect_torch(bytes, options, result);
-  } else if (starts_with(bytes, kExcpStepMagic)) {
+  } else if (is_step_of_store(path)) {
     result.kind = "step of an ExCP checkpoint store";
-    result.hint = fmt::format("kinglet ckpt info {}", path.parent_path().parent_path().string());
+    result.hint = fmt::format("kinglet ckpt info {}", fs::absolute(path).parent_path().parent_path().string());
   } else if (!bytes.empty() && bytes[0] == std::byte{0x80}) {
     result.kind = "pickle";
     inspect_pickle(parse_pickle(bytes, result.path), options, result);
@@ -223,7 +233,7 @@ void list_checkpoint_tensors(const Checkpoint& checkpoint, const InspectOptions&
 }
 
 void inspect_folder(const fs::path& path, const InspectOptions& options, Inspection& result) {
-  if (fs::is_regular_file(path / "manifest.json") && fs::is_directory(path / "steps")) {
+  if (is_excp_store(path)) {
     result.kind = "ExCP checkpoint store";
     result.hint = fmt::format("kinglet ckpt info {}", path.string());
     return;
@@ -241,8 +251,10 @@ Inspection inspect(const fs::path& path, const InspectOptions& options) {
   Inspection result;
   result.path = path.string();
   if (!fs::exists(path)) throw bad_input(result.path, "no such file or folder");
-  if (fs::is_directory(path)) inspect_folder(path, options, result);
-  else inspect_file(path, options, result);
+  if (fs::is_directory(path))
+    inspect_folder(path, options, result);
+  else
+    inspect_file(path, options, result);
   return result;
 }
 

@@ -5,11 +5,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "kinglet/io/checkpoint.h"
 #include "kinglet/io/dtype.h"
@@ -18,9 +17,9 @@
 namespace kinglet {
 
 struct InspectOptions {
-  bool statistics = false;  // of every tensor
-  bool pickle = false;      // the object tree of pickled files
-  std::string tensor;       // only this tensor, with statistics and its first elements
+  bool statistics = false;                // of every tensor
+  bool pickle = false;                    // the object tree of pickled files
+  std::string tensor;                     // only this tensor, with statistics and its first elements
   std::filesystem::path parameter_order;  // see CheckpointOptions
 };
 

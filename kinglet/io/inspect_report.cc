@@ -1,12 +1,12 @@
 // How an inspection looks: a text for people and a JSON document for programs.
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/progress.h"
@@ -73,8 +73,8 @@ std::string tensor_table(const Inspection& inspection) {
 std::string totals_text(const Inspection& inspection) {
   std::string text;
   for (const auto& [dtype, total] : totals_by_dtype(inspection)) {
-    text += fmt::format("{}: {} tensors, {} elements, {}\n", dtype, total.tensors, total.elements,
-                        show_bytes(total.bytes));
+    text +=
+        fmt::format("{}: {} tensors, {} elements, {}\n", dtype, total.tensors, total.elements, show_bytes(total.bytes));
   }
   return text;
 }
@@ -86,8 +86,8 @@ std::string checkpoint_text(const InspectedCheckpoint& checkpoint) {
   text += "\n\n";
   Table files({{"file"}, {"size", Table::Align::kRight}, {"arrays", Table::Align::kRight}});
   for (const InspectedFile& file : checkpoint.files) {
-    files.add_row({printable(file.name), show_bytes(file.bytes),
-                   file.regions == 0 ? "verbatim" : std::to_string(file.regions)});
+    files.add_row(
+        {printable(file.name), show_bytes(file.bytes), file.regions == 0 ? "verbatim" : std::to_string(file.regions)});
   }
   text += files.to_text();
   if (!checkpoint.parameters.empty()) {
@@ -105,8 +105,7 @@ std::string checkpoint_text(const InspectedCheckpoint& checkpoint) {
 std::string globals_text(const Inspection& inspection) {
   std::string text = "names in the pickle:\n";
   for (const InspectedGlobal& global : inspection.globals) {
-    text += fmt::format("  {}{}\n", printable(global.name),
-                        global.runs_in_python ? "   would run code in Python" : "");
+    text += fmt::format("  {}{}\n", printable(global.name), global.runs_in_python ? "   would run code in Python" : "");
   }
   return text;
 }
@@ -117,16 +116,13 @@ std::string globals_text(const Inspection& inspection) {
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
 json tensor_json(const InspectedTensor& tensor) {
-  json result = {{"name", tensor.name},
-                 {"dtype", dtype_name(tensor.dtype)},
-                 {"shape", tensor.shape},
-                 {"bytes", tensor.bytes}};
+  json result = {
+      {"name", tensor.name}, {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"bytes", tensor.bytes}};
   if (tensor.statistics) {
     const TensorStatistics& s = *tensor.statistics;
-    result["statistics"] = {{"count", s.count},         {"zeros", s.zeros},
-                            {"nan", s.nans},            {"inf", s.infinities},
-                            {"min", number(s.minimum)}, {"max", number(s.maximum)},
-                            {"mean", number(s.mean)},   {"std", number(s.deviation)}};
+    result["statistics"] = {{"count", s.count},       {"zeros", s.zeros},          {"nan", s.nans},
+                            {"inf", s.infinities},    {"min", number(s.minimum)},  {"max", number(s.maximum)},
+                            {"mean", number(s.mean)}, {"std", number(s.deviation)}};
   }
   if (!tensor.first_elements.empty()) {
     for (const double value : tensor.first_elements) result["first_elements"].push_back(number(value));
@@ -157,11 +153,16 @@ json checkpoint_json(const InspectedCheckpoint& checkpoint) {
 
 std::string_view optimizer_name(OptimizerKind kind) {
   switch (kind) {
-    case OptimizerKind::kNone: return "none";
-    case OptimizerKind::kAdam: return "Adam";
-    case OptimizerKind::kAdamAmsgrad: return "Adam (AMSGrad)";
-    case OptimizerKind::kMomentum: return "momentum";
-    case OptimizerKind::kOther: return "other";
+    case OptimizerKind::kNone:
+      return "none";
+    case OptimizerKind::kAdam:
+      return "Adam";
+    case OptimizerKind::kAdamAmsgrad:
+      return "Adam (AMSGrad)";
+    case OptimizerKind::kMomentum:
+      return "momentum";
+    case OptimizerKind::kOther:
+      return "other";
   }
   return "other";
 }

@@ -140,6 +140,7 @@ Assignment by_user_order(const OrderQuestion& question, const std::vector<Optimi
   }
   const auto index = index_names(question.weights);
   Assignment assignment(slots.size());
+  std::set<std::size_t> used;
   for (std::size_t s = 0; s < slots.size(); ++s) {
     assignment[s] = find_name(index, names[s]);
     if (!assignment[s] && slots[s].shape) {
@@ -152,6 +153,9 @@ Assignment by_user_order(const OrderQuestion& question, const std::vector<Optimi
                       fmt::format("parameter {} has shape {}, but '{}' has shape {}", s, show(*slots[s].shape),
                                   names[s], show(question.weights[*assignment[s]].shape)),
                       "correct the parameter order");
+    }
+    if (assignment[s] && !used.insert(*assignment[s]).second) {
+      throw bad_input(question.optimizer_where, fmt::format("the parameter order lists '{}' twice", names[s]));
     }
   }
   return assignment;

@@ -32,28 +32,47 @@ double float8_e4m3(std::uint8_t bits) {
   const int exponent = (bits >> 3) & 15;
   const int mantissa = bits & 7;
   double value = 0;
-  if (exponent == 15 && mantissa == 7) value = std::numeric_limits<double>::quiet_NaN();
-  else if (exponent == 0) value = std::ldexp(mantissa, -9);
-  else value = std::ldexp(8 + mantissa, exponent - 10);
+  if (exponent == 15 && mantissa == 7)
+    value = std::numeric_limits<double>::quiet_NaN();
+  else if (exponent == 0)
+    value = std::ldexp(mantissa, -9);
+  else
+    value = std::ldexp(8 + mantissa, exponent - 10);
   return (bits & 0x80) != 0 ? -value : value;
 }
 
 double to_double(DType dtype, const std::byte* at) {
   switch (dtype) {
-    case DType::kF64: case DType::kC128: return load<double>(at);
-    case DType::kF32: case DType::kC64: return load<float>(at);
-    case DType::kF16: return static_cast<double>(half_to_float(load_bits<std::uint16_t>(at)));
-    case DType::kBF16: return static_cast<double>(bfloat16_to_float(load_bits<std::uint16_t>(at)));
-    case DType::kI64: return load<std::int64_t>(at);
-    case DType::kI32: return load<std::int32_t>(at);
-    case DType::kI16: return load<std::int16_t>(at);
-    case DType::kI8: return load<std::int8_t>(at);
-    case DType::kU64: return load<std::uint64_t>(at);
-    case DType::kU32: return load<std::uint32_t>(at);
-    case DType::kU16: return load<std::uint16_t>(at);
-    case DType::kU8: return load<std::uint8_t>(at);
-    case DType::kBool: return load_bits<std::uint8_t>(at) != 0 ? 1 : 0;
-    case DType::kF8E4M3: return float8_e4m3(load_bits<std::uint8_t>(at));
+    case DType::kF64:
+    case DType::kC128:
+      return load<double>(at);
+    case DType::kF32:
+    case DType::kC64:
+      return load<float>(at);
+    case DType::kF16:
+      return static_cast<double>(half_to_float(load_bits<std::uint16_t>(at)));
+    case DType::kBF16:
+      return static_cast<double>(bfloat16_to_float(load_bits<std::uint16_t>(at)));
+    case DType::kI64:
+      return load<std::int64_t>(at);
+    case DType::kI32:
+      return load<std::int32_t>(at);
+    case DType::kI16:
+      return load<std::int16_t>(at);
+    case DType::kI8:
+      return load<std::int8_t>(at);
+    case DType::kU64:
+      return load<std::uint64_t>(at);
+    case DType::kU32:
+      return load<std::uint32_t>(at);
+    case DType::kU16:
+      return load<std::uint16_t>(at);
+    case DType::kU8:
+      return load<std::uint8_t>(at);
+    case DType::kBool:
+      return load_bits<std::uint8_t>(at) != 0 ? 1 : 0;
+    case DType::kF8E4M3:
+      return float8_e4m3(load_bits<std::uint8_t>(at));
     case DType::kF8E5M2:  // the upper half of an IEEE half
       return static_cast<double>(half_to_float(static_cast<std::uint16_t>(load_bits<std::uint8_t>(at) << 8)));
   }
