@@ -21,6 +21,9 @@ void rans_encode(std::span<const std::uint8_t> symbols, Bytes& out);
 // Decodes exactly symbols.size() symbols from exactly the bytes of `coded`.
 void rans_decode(ByteView coded, std::span<std::uint8_t> symbols, std::string_view where);
 
+// Bytes that rans_encode would append, to within a few, without its raw and constant modes.
+double rans_size_estimate(std::span<const std::uint8_t> symbols);
+
 // Order-0 entropy in bits of the byte stream: the limit that an order-0 coder can reach.
 double order0_entropy_bits(std::span<const std::uint8_t> symbols);
 

@@ -12,6 +12,6 @@ enum class SimdLevel { kScalar, kSse4, kAvx2, kAvx512 };
 std::vector<SimdLevel> available_simd_levels();  // what this processor can run, scalar first
 void force_simd_level(SimdLevel level);          // for tests and benches; not thread-safe
 void reset_simd_level();
-std::string simd_level_name();                   // the level in use, for `kinglet --version` and bench reports
+std::string simd_level_name();  // the level in use, for `kinglet --version` and bench reports
 
 }  // namespace kinglet

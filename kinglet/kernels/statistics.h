@@ -21,7 +21,7 @@ class MagnitudeMedian {
  public:
   MagnitudeMedian();
   void add_high(const float* x, std::size_t n);
-  void merge_high(const MagnitudeMedian& other);
+  void merge_high(const MagnitudeMedian& other);  // at most 2^32 - 1 elements in all
   // After pass 1. Returns false when there are no elements. `skip_zeros`: median of the non-zero elements.
   bool select(bool skip_zeros = false);
   void add_low(const float* x, std::size_t n);
@@ -29,11 +29,11 @@ class MagnitudeMedian {
   float value() const;
 
   std::uint64_t count() const;
-  std::uint64_t zeros() const;  // exact +0 and -0; valid after pass 1 AND pass 2 has not to be run
+  std::uint64_t zeros() const;  // exact +0 and -0; valid after pass 1
 
  private:
-  std::vector<std::uint32_t> high_;   // [32768] counts of bits 30..16
-  std::vector<std::uint32_t> low_;    // [65536] counts of bits 15..0 inside the selected bin
+  std::vector<std::uint32_t> high_;  // [4][32768] counts of bits 30..16
+  std::vector<std::uint32_t> low_;   // [65536] counts of bits 15..0 inside the selected bin
   std::uint64_t count_ = 0;
   std::uint64_t zeros_ = 0;
   std::uint64_t rank_in_bin_ = 0;
@@ -58,18 +58,21 @@ class ValueHistogram {
   ValueHistogram();
   // Adds x[i] for which (flags[i] & flag_bit) != 0. x must be finite.
   void add(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, std::size_t n);
-  void merge(const ValueHistogram& other);
+  void merge(ValueHistogram& other);  // `other` keeps its content
   void clear();
 
   struct Bin {
-    double mean = 0;           // exact mean of the values in the bin (in double)
+    double mean = 0;  // exact mean of the values in the bin (in double)
     std::uint64_t count = 0;
   };
-  std::vector<Bin> nonempty_bins() const;  // ascending by value
-  std::uint64_t count() const;
-  std::uint64_t zeros() const;             // values that are exactly +0 or -0
+  std::vector<Bin> nonempty_bins();  // ascending by value
 
  private:
+  void unpack();
+
+  // New values are counted as count << 36 | sum of low parts, so that one addition does both.
+  std::vector<std::uint64_t> packed_;
+  std::size_t pending_ = 0;  // values that packed_ may hold
   std::vector<std::uint64_t> count_;
   std::vector<std::uint64_t> low_sum_;
 };
