@@ -325,28 +325,29 @@ double order0_entropy_bits(std::span<const std::uint8_t> symbols) {
   return bits;
 }
 
-double rans_size_estimate(std::span<const std::uint8_t> symbols) {
-  if (symbols.empty()) return 1;
+RansModel rans_model(std::span<const std::uint8_t> symbols) {
+  const auto raw_bytes = static_cast<double>(symbols.size() + 1);
+  if (symbols.empty()) return {{}, raw_bytes};
   const Counts counts = count_symbols(symbols);
+  if (counts[symbols[0]] == symbols.size()) return {{}, 2};
   const Frequencies frequencies = normalise(counts, symbols.size());
-  return 1 + static_cast<double>(table_size(frequencies) + 4 * states_for(symbols.size())) +
-         coded_bits(counts, frequencies) / 8;
+  const double bytes = 1 + static_cast<double>(table_size(frequencies) + 4 * states_for(symbols.size())) +
+                       coded_bits(counts, frequencies) / 8;
+  if (bytes >= raw_bytes) return {{}, raw_bytes};
+  return {frequencies, bytes};
 }
 
-void rans_encode(std::span<const std::uint8_t> symbols, Bytes& out) {
-  if (symbols.empty()) return append_raw(symbols, out);
-  const Counts counts = count_symbols(symbols);
-  if (counts[symbols[0]] == symbols.size()) {
+void rans_encode(std::span<const std::uint8_t> symbols, Bytes& out) { rans_encode(symbols, rans_model(symbols), out); }
+
+void rans_encode(std::span<const std::uint8_t> symbols, const RansModel& model, Bytes& out) {
+  const Frequencies& frequencies = model.frequencies;
+  if (std::all_of(frequencies.begin(), frequencies.end(), [](std::uint32_t frequency) { return frequency == 0; })) {
+    if (symbols.empty() || model.bytes > 2) return append_raw(symbols, out);
     out.push_back(std::byte{kConstant});
     out.push_back(static_cast<std::byte>(symbols[0]));
     return;
   }
-  const Frequencies frequencies = normalise(counts, symbols.size());
   const std::size_t states = states_for(symbols.size());
-  const double expected =
-      coded_bits(counts, frequencies) / 8 + static_cast<double>(table_size(frequencies) + 4 * states);
-  if (expected >= static_cast<double>(symbols.size())) return append_raw(symbols, out);
-
   // A word is given away at most once a symbol; one more place because the encoder writes before it decides.
   std::vector<std::uint16_t> words(symbols.size() + 1);
   std::array<std::uint32_t, kLanes> x;

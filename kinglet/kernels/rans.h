@@ -5,6 +5,7 @@
 // read, that all states return to their start and that every word was used, and raises Error (bad input) otherwise.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,14 +16,21 @@
 
 namespace kinglet {
 
-// Appends the coded form of `symbols` to `out`.
+// What the coder would do with a stream: its frequencies (out of 2^14; all zero for an empty or constant stream, or one
+// that is better stored raw) and the size of the coded block in bytes, exact for those and within a few bytes
+// otherwise.
+struct RansModel {
+  std::array<std::uint32_t, 256> frequencies{};
+  double bytes = 0;
+};
+RansModel rans_model(std::span<const std::uint8_t> symbols);
+
+// Appends the coded form of `symbols` to `out`. `model`: of the same symbols.
+void rans_encode(std::span<const std::uint8_t> symbols, const RansModel& model, Bytes& out);
 void rans_encode(std::span<const std::uint8_t> symbols, Bytes& out);
 
 // Decodes exactly symbols.size() symbols from exactly the bytes of `coded`.
 void rans_decode(ByteView coded, std::span<std::uint8_t> symbols, std::string_view where);
-
-// Bytes that rans_encode would append, to within a few, without its raw and constant modes.
-double rans_size_estimate(std::span<const std::uint8_t> symbols);
 
 // Order-0 entropy in bits of the byte stream: the limit that an order-0 coder can reach.
 double order0_entropy_bits(std::span<const std::uint8_t> symbols);

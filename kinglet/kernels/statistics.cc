@@ -196,7 +196,12 @@ void MagnitudeMedian::merge_high(const MagnitudeMedian& other) {
 bool MagnitudeMedian::select(bool skip_zeros) {
   const std::uint64_t skipped = skip_zeros ? zeros_ : 0;
   if (count_ == skipped) return false;
-  std::uint64_t rank = skipped + (count_ - skipped - 1) / 2;  // in the order of all magnitudes, zeros first
+  select_rank(skipped + (count_ - skipped - 1) / 2);  // zeros come first in the order of all magnitudes
+  return true;
+}
+
+void MagnitudeMedian::select_rank(std::uint64_t rank) {
+  assert(rank < count_);
   for (std::size_t bin = 0; bin < kMagnitudeBins; ++bin) {
     std::uint64_t in_bin = 0;
     for (std::size_t table = 0; table < 4; ++table) in_bin += high_[table * kMagnitudeBins + bin];
@@ -208,7 +213,6 @@ bool MagnitudeMedian::select(bool skip_zeros) {
   }
   rank_in_bin_ = rank;
   low_.assign(kLowBins, 0);
-  return true;
 }
 
 void MagnitudeMedian::add_low(const float* x, std::size_t n) {

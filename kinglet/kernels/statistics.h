@@ -24,6 +24,8 @@ class MagnitudeMedian {
   void merge_high(const MagnitudeMedian& other);  // at most 2^32 - 1 elements in all
   // After pass 1. Returns false when there are no elements. `skip_zeros`: median of the non-zero elements.
   bool select(bool skip_zeros = false);
+  // Selects any rank instead, in the ascending order of all magnitudes; rank < count().
+  void select_rank(std::uint64_t rank);
   void add_low(const float* x, std::size_t n);
   void merge_low(const MagnitudeMedian& other);  // `other` was copied from this object after select()
   float value() const;

@@ -2,14 +2,16 @@
 //
 // Numbers: sign rotation + byte planes + rANS a plane (planes that do not shrink are stored raw). With a prediction
 // (the previous reconstruction, rounded to the array's type): differences of order-preserving integers, then planes.
-// Plain bytes: zstd. Every coded block carries what its decoder needs except n and the dtype.
+// Plain bytes: zstd, or xz. Every coded block carries what its decoder needs except n and the dtype.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "kinglet/base/files.h"
 #include "kinglet/io/dtype.h"
+#include "kinglet/methods/excp/options.h"
 
 namespace kinglet::excp {
 
@@ -20,8 +22,13 @@ void encode_array_block(ByteView elements, DType dtype, ByteView prediction, Byt
 void decode_array_block(ByteView coded, DType dtype, ByteView prediction, std::span<std::byte> elements,
                         std::string_view where);
 
-Bytes compress_bytes(ByteView bytes);
-// `size` is the stored original size; refuses a frame that claims or produces another one.
-Bytes decompress_bytes(ByteView coded, std::uint64_t size, std::string_view where);
+// coder: kZstd (level 3) or kXz (preset 9).
+Bytes compress_bytes(ByteView bytes, Coder coder = Coder::kZstd);
+// Fills `out` exactly; refuses a frame that holds more or less.
+void decompress_bytes(ByteView coded, Coder coder, std::span<std::byte> out, std::string_view where);
+
+// zstd (level 9) with the bytes of an earlier version as context: unchanged parts cost next to nothing.
+Bytes compress_after(ByteView bytes, ByteView previous);
+void decompress_after(ByteView coded, ByteView previous, std::span<std::byte> out, std::string_view where);
 
 }  // namespace kinglet::excp

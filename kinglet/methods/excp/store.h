@@ -27,26 +27,26 @@ namespace kinglet::excp {
 struct StepInfo {
   std::int64_t step = 0;
   bool key = false;
-  bool lossy = false;               // what `get` returns differs from what was added
+  bool lossy = false;  // what `get` returns differs from what was added
   std::optional<std::int64_t> parent;
   std::uint64_t original_bytes = 0;
   std::uint64_t stored_bytes = 0;
-  std::string file;                 // relative to the store
-  std::uint64_t hash = 0;           // XXH3 of the container file, pins it for its children
+  std::string file;        // relative to the store
+  std::uint64_t hash = 0;  // XXH3 of the container file, pins it for its children
 };
 
 struct AddReport {
   StepInfo info;
-  std::string key_reason;           // why a key frame was written; empty for deltas
+  std::string key_reason;  // why a key frame was written; empty for deltas
   struct Tensor {
     std::string name;
     std::uint64_t n = 0;
     double lambda = 0;
-    double weight_density = 0;      // kept / n
+    double weight_density = 0;  // kept / n
     double moment_density = 0;
     std::uint64_t original_bytes = 0;
     std::uint64_t stored_bytes = 0;
-    std::string fallback;           // why it was stored losslessly; empty otherwise
+    std::string fallback;  // why it was stored losslessly; empty otherwise
   };
   std::vector<Tensor> tensors;
   std::vector<std::string> warnings;
@@ -54,9 +54,9 @@ struct AddReport {
 };
 
 struct GetOptions {
-  std::string tensor;               // only this parameter, written as one safetensors file
-  bool weights_only = false;        // no optimizer files
-  bool salvage = false;             // write what verifies, list what does not, fail at the end
+  std::string tensor;         // only this parameter, written as one safetensors file
+  bool weights_only = false;  // no optimizer files
+  bool salvage = false;       // write what verifies, list what does not, fail at the end
 };
 
 class Store {
@@ -87,7 +87,7 @@ class Store {
   struct TensorRecord {
     std::string name;
     std::vector<std::int64_t> shape;
-    std::string coding;             // "delta", "lossless", "lossless delta"
+    std::string coding;  // "delta", "lossless", "lossless delta"
     double lambda = 0;
     double weight_density = 0;
     double moment_density = 0;
