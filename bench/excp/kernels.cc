@@ -72,10 +72,12 @@ void run_level(Data& data) {
          fp32);
   report("check_values", time_of([&] { check_values(data.first.data(), kN); }), fp32);
   report("sum_of_magnitudes", time_of([&] { sum_of_magnitudes(data.first.data(), kN); }), fp32);
-  MagnitudeMedian median;
-  report("median, high histogram", time_of([&] { median.add_high(data.delta.data(), kN); }), fp32);
-  median.select();
-  report("median, low histogram", time_of([&] { median.add_low(data.delta.data(), kN); }), fp32);
+  ValueHistogram all;
+  report("histogram of all values", time_of([&] { all.add(data.delta.data(), kN); }), fp32);
+  MagnitudeSelector median(all, kN / 2);
+  report("median, low histogram", time_of([&] { median.add(data.delta.data(), kN); }), fp32);
+  ValueHistogram::Edge edge(1.7e-4F);
+  report("histogram edge", time_of([&] { edge.add(data.delta.data(), kN); }), fp32);
   ValueHistogram histogram;
   report("value histogram of survivors",
          time_of([&] { histogram.add(data.delta.data(), data.flags.data(), kKeepWeight, kN); }), fp32);

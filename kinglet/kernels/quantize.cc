@@ -18,6 +18,7 @@ namespace kinglet {
 namespace HWY_NAMESPACE {
 
 constexpr std::size_t kChunk = 64;
+constexpr std::uint32_t kFewFlags = 6;  // up to here a search an element is faster than comparing a whole chunk
 
 template <bool kMoments, bool kJoint>
 void KeepFlags(const float* HWY_RESTRICT delta, const float* HWY_RESTRICT first, std::size_t n, float weight_threshold,
@@ -52,9 +53,9 @@ void KeepFlagsAny(const float* delta, const float* first, std::size_t n, float w
 }
 
 // One chunk: every boundary is compared with all elements, which vectorises; pruned elements are masked at the end.
-void QuantizeChunk(const float* HWY_RESTRICT x, const std::uint8_t* HWY_RESTRICT flags, std::uint32_t flag_bit,
-                   const float* HWY_RESTRICT boundaries, std::size_t k, std::size_t n,
-                   std::uint8_t* HWY_RESTRICT classes) {
+HWY_INLINE void QuantizeChunk(const float* HWY_RESTRICT x, const std::uint8_t* HWY_RESTRICT flags,
+                              std::uint32_t flag_bit, const float* HWY_RESTRICT boundaries, std::size_t k,
+                              std::size_t n, std::uint8_t* HWY_RESTRICT classes) {
   std::uint32_t rank[kChunk];
   for (std::size_t i = 0; i < n; ++i) rank[i] = 1;
   for (std::size_t j = 0; j + 1 < k; ++j) {
@@ -66,7 +67,7 @@ void QuantizeChunk(const float* HWY_RESTRICT x, const std::uint8_t* HWY_RESTRICT
   }
 }
 
-std::uint8_t FindClass(float x, const float* boundaries, std::size_t k) {
+HWY_INLINE std::uint8_t FindClass(float x, const float* boundaries, std::size_t k) {
   std::size_t low = 0, high = k - 1;  // boundaries[0..low) < x
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
@@ -78,22 +79,50 @@ std::uint8_t FindClass(float x, const float* boundaries, std::size_t k) {
   return static_cast<std::uint8_t>(low + 1);
 }
 
-bool AnyFlag(const std::uint8_t* flags, std::size_t n, std::uint8_t flag_bit) {
-  std::uint8_t all = 0;
-  for (std::size_t i = 0; i < n; ++i) all |= flags[i];
-  return (all & flag_bit) != 0;
+// Four comparisons without branches; padded: [15], infinity beyond the last boundary.
+HWY_INLINE std::uint8_t FindClassOf16(float x, const float* padded) {
+  std::size_t at = x > padded[7] ? 8 : 0;
+  at += x > padded[at + 3] ? 4 : 0;
+  at += x > padded[at + 1] ? 2 : 0;
+  at += x > padded[at] ? 1 : 0;
+  return static_cast<std::uint8_t>(at + 1);
+}
+
+HWY_INLINE std::uint32_t CountFlags(const std::uint8_t* flags, std::size_t n, std::uint8_t flag_bit) {
+  std::uint8_t count = 0;  // n <= kChunk
+  for (std::size_t i = 0; i < n; ++i) count = static_cast<std::uint8_t>(count + ((flags[i] & flag_bit) != 0 ? 1 : 0));
+  return count;
+}
+
+// Element by element, for chunks with few flags. classes: zero where it is not written.
+void QuantizeFlagged(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, const float* boundaries,
+                     std::size_t k, std::size_t begin, std::size_t end, std::uint8_t* classes) {
+  float padded[15];
+  for (std::size_t j = 0; j < 15; ++j) padded[j] = j + 1 < k ? boundaries[j] : __builtin_inff();
+  const auto find = [&](std::size_t i) {
+    classes[i] = k <= 16 ? FindClassOf16(x[i], padded) : FindClass(x[i], boundaries, k);
+  };
+  const std::uint64_t wanted = 0x0101010101010101ULL * flag_bit;
+  std::size_t i = begin;
+  for (; i + 8 <= end; i += 8) {
+    std::uint64_t word;
+    __builtin_memcpy(&word, flags + i, sizeof(word));
+    for (word &= wanted; word != 0; word &= word - 1) find(i + static_cast<std::size_t>(__builtin_ctzll(word)) / 8);
+  }
+  for (; i < end; ++i) {
+    if ((flags[i] & flag_bit) != 0) find(i);
+  }
 }
 
 void Quantize(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, const float* boundaries, std::size_t k,
               std::size_t n, std::uint8_t* classes) {
   for (std::size_t start = 0; start < n; start += kChunk) {
     const std::size_t length = n - start < kChunk ? n - start : kChunk;
-    if (!AnyFlag(flags + start, length, flag_bit)) {
+    const std::uint32_t flagged = CountFlags(flags + start, length, flag_bit);
+    if (flagged <= kFewFlags || length < kChunk || k > 16) {
       __builtin_memset(classes + start, 0, length);
-    } else if (length < kChunk || k > 16) {
-      for (std::size_t i = start; i < start + length; ++i) {
-        classes[i] = (flags[i] & flag_bit) != 0 ? FindClass(x[i], boundaries, k) : std::uint8_t{0};
-      }
+      if (flagged == 0) continue;
+      QuantizeFlagged(x, flags, flag_bit, boundaries, k, start, start + length, classes);
     } else {
       QuantizeChunk(x + start, flags + start, flag_bit, boundaries, k, kChunk, classes + start);
     }
@@ -150,6 +179,14 @@ std::size_t ExpandNonzero(const std::uint8_t* HWY_RESTRICT selector, const std::
       __builtin_memset(values + i, 0, 8);
       continue;
     }
+    if (taken + 8 <= available) {
+      for (std::size_t lane = 0; lane < 8; ++lane) {
+        const std::uint32_t present = selector[i + lane] != 0 ? 1U : 0U;
+        values[i + lane] = static_cast<std::uint8_t>(packed[taken] * present);
+        taken += present;
+      }
+      continue;
+    }
     for (std::size_t lane = 0; lane < 8; ++lane) {
       const std::uint8_t next = packed[taken < available ? taken : available - 1];
       values[i + lane] = selector[i + lane] != 0 && taken < available ? next : std::uint8_t{0};
@@ -163,6 +200,80 @@ std::size_t ExpandNonzero(const std::uint8_t* HWY_RESTRICT selector, const std::
     ++taken;
   }
   return taken;
+}
+
+std::uint8_t MaxValue(const std::uint8_t* x, std::size_t n) {
+  std::uint8_t highest = 0;
+  for (std::size_t i = 0; i < n; ++i) highest = x[i] > highest ? x[i] : highest;
+  return highest;
+}
+
+// kBits is known at compile time, so that the shifts vectorise.
+template <unsigned kBits>
+void Pack(const std::uint8_t* HWY_RESTRICT classes, std::size_t n, std::uint8_t* HWY_RESTRICT out) {
+  constexpr std::size_t kPerByte = 8 / kBits;
+  const std::size_t whole = n / kPerByte;
+  for (std::size_t byte = 0; byte < whole; ++byte) {
+    unsigned packed = 0;
+    for (std::size_t lane = 0; lane < kPerByte; ++lane) packed = packed << kBits | classes[byte * kPerByte + lane];
+    out[byte] = static_cast<std::uint8_t>(packed);
+  }
+  if (whole * kPerByte == n) return;
+  unsigned packed = 0;
+  for (std::size_t lane = 0; lane < kPerByte; ++lane) {
+    const std::size_t i = whole * kPerByte + lane;
+    packed = packed << kBits | (i < n ? classes[i] : 0U);
+  }
+  out[whole] = static_cast<std::uint8_t>(packed);
+}
+
+template <unsigned kBits>
+void Unpack(const std::uint8_t* HWY_RESTRICT packed, std::size_t n, std::uint8_t* HWY_RESTRICT classes) {
+  constexpr std::size_t kPerByte = 8 / kBits;
+  constexpr unsigned kMask = (1U << kBits) - 1;
+  const std::size_t whole = n / kPerByte;
+  for (std::size_t byte = 0; byte < whole; ++byte) {
+    for (std::size_t lane = 0; lane < kPerByte; ++lane) {
+      classes[byte * kPerByte + lane] = static_cast<std::uint8_t>(packed[byte] >> (8 - kBits - kBits * lane) & kMask);
+    }
+  }
+  for (std::size_t i = whole * kPerByte; i < n; ++i) {
+    classes[i] = static_cast<std::uint8_t>(packed[whole] >> (8 - kBits - kBits * (i % kPerByte)) & kMask);
+  }
+}
+
+void PackAny(const std::uint8_t* classes, std::size_t n, int bits, std::uint8_t* out) {
+  switch (bits) {
+    case 1:
+      Pack<1>(classes, n, out);
+      break;
+    case 2:
+      Pack<2>(classes, n, out);
+      break;
+    case 4:
+      Pack<4>(classes, n, out);
+      break;
+    default:
+      __builtin_memcpy(out, classes, n);
+      break;
+  }
+}
+
+void UnpackAny(const std::uint8_t* packed, std::size_t n, int bits, std::uint8_t* classes) {
+  switch (bits) {
+    case 1:
+      Unpack<1>(packed, n, classes);
+      break;
+    case 2:
+      Unpack<2>(packed, n, classes);
+      break;
+    case 4:
+      Unpack<4>(packed, n, classes);
+      break;
+    default:
+      __builtin_memcpy(classes, packed, n);
+      break;
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -179,6 +290,9 @@ HWY_EXPORT(Dequantize);
 HWY_EXPORT(CountNonzero);
 HWY_EXPORT(CompactNonzero);
 HWY_EXPORT(ExpandNonzero);
+HWY_EXPORT(MaxValue);
+HWY_EXPORT(PackAny);
+HWY_EXPORT(UnpackAny);
 
 std::size_t build_keep_flags(const float* delta, const float* first, std::size_t n, float weight_threshold,
                              float moment_threshold, bool joint, std::uint8_t* flags, std::size_t* moments_kept) {
@@ -211,29 +325,20 @@ std::size_t expand_nonzero(const std::uint8_t* selector, const std::uint8_t* pac
                            std::size_t n, std::uint8_t* values) {
   if (available == 0) {
     std::memset(values, 0, n);
-    return HWY_DYNAMIC_DISPATCH(CountNonzero)(selector, n);
+    return count_nonzero(selector, n);
   }
   return HWY_DYNAMIC_DISPATCH(ExpandNonzero)(selector, packed, available, n, values);
 }
 
+std::size_t count_nonzero(const std::uint8_t* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(CountNonzero)(x, n); }
+std::uint8_t max_value(const std::uint8_t* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(MaxValue)(x, n); }
+
 void pack_bits(const std::uint8_t* classes, std::size_t n, int bits, std::uint8_t* out) {
-  const std::size_t per_byte = 8 / static_cast<std::size_t>(bits);
-  for (std::size_t i = 0, byte = 0; i < n; i += per_byte, ++byte) {
-    unsigned packed = 0;
-    for (std::size_t lane = 0; lane < per_byte; ++lane) {
-      packed = packed << bits | (i + lane < n ? classes[i + lane] : 0U);
-    }
-    out[byte] = static_cast<std::uint8_t>(packed);
-  }
+  HWY_DYNAMIC_DISPATCH(PackAny)(classes, n, bits, out);
 }
 
 void unpack_bits(const std::uint8_t* packed, std::size_t n, int bits, std::uint8_t* classes) {
-  const std::size_t per_byte = 8 / static_cast<std::size_t>(bits);
-  const unsigned mask = (1U << bits) - 1U;
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto shift = static_cast<unsigned>((per_byte - 1 - i % per_byte) * static_cast<std::size_t>(bits));
-    classes[i] = static_cast<std::uint8_t>(packed[i / per_byte] >> shift & mask);
-  }
+  HWY_DYNAMIC_DISPATCH(UnpackAny)(packed, n, bits, classes);
 }
 
 }  // namespace kinglet

@@ -34,6 +34,9 @@ std::size_t compact_nonzero(const std::uint8_t* selector, const std::uint8_t* va
 std::size_t expand_nonzero(const std::uint8_t* selector, const std::uint8_t* packed, std::size_t available,
                            std::size_t n, std::uint8_t* values);
 
+std::size_t count_nonzero(const std::uint8_t* x, std::size_t n);
+std::uint8_t max_value(const std::uint8_t* x, std::size_t n);  // 0 without elements
+
 // Packs classes of `bits` (1, 2, 4 or 8) each, first element in the HIGH bits of a byte, zero padding at the end:
 // 4 bits [1, 2, 15, 0] -> 12 F0. out: [ceil(n * bits / 8)].
 void pack_bits(const std::uint8_t* classes, std::size_t n, int bits, std::uint8_t* out);

@@ -4,8 +4,11 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <numeric>
 
 #include "kinglet/base/error.h"
+#include "kinglet/kernels/rans_words.h"
 
 namespace kinglet {
 namespace {
@@ -20,34 +23,12 @@ enum Mode : std::uint8_t { kRaw = 0, kConstant = 1, kOneState = 2, kEightStates 
 
 __extension__ using Uint128 = unsigned __int128;
 
-constexpr unsigned kScaleBits = 14;
-constexpr std::uint32_t kScale = 1U << kScaleBits;
-constexpr std::uint32_t kLowerBound = 1U << 16;
-constexpr std::size_t kLanes = 8;
+constexpr std::uint32_t kScale = kRansScale;
 constexpr std::size_t kFewSymbols = 4096;  // below it, eight states cost more than they save in time
 constexpr std::size_t kListLimit = 32;
 
-using Counts = std::array<std::uint64_t, 256>;
+using Counts = SymbolCounts;
 using Frequencies = std::array<std::uint32_t, 256>;
-
-Counts count_symbols(std::span<const std::uint8_t> symbols) {
-  std::array<std::array<std::uint32_t, 256>, 4> tables{};
-  Counts counts{};
-  constexpr std::size_t kBatch = std::size_t{1} << 30;  // u32 counters cannot overflow within a batch
-  for (std::size_t begin = 0; begin < symbols.size(); begin += kBatch) {
-    const auto batch = symbols.subspan(begin, std::min(kBatch, symbols.size() - begin));
-    for (auto& table : tables) table.fill(0);
-    std::size_t i = 0;
-    for (; i + 4 <= batch.size(); i += 4) {
-      for (std::size_t lane = 0; lane < 4; ++lane) ++tables[lane][batch[i + lane]];
-    }
-    for (; i < batch.size(); ++i) ++tables[0][batch[i]];
-    for (std::size_t symbol = 0; symbol < 256; ++symbol) {
-      for (const auto& table : tables) counts[symbol] += table[symbol];
-    }
-  }
-  return counts;
-}
 
 // Frequencies >= 1 for every symbol that occurs, adding up to kScale. What rounding leaves over goes to the commonest
 // symbol; what it took too much is taken where it costs the fewest bits.
@@ -116,24 +97,15 @@ void append_table(const Frequencies& frequencies, Bytes& out) {
   }
 }
 
-// Division by the frequency as a multiplication; the bias makes frequency 1 work too.
-struct EncoderSymbol {
-  std::uint64_t reciprocal = 0;  // ceil(2^64 / frequency)
-  std::uint32_t complement = 0;  // 2^14 - frequency
-  std::uint32_t bias = 0;
-  std::uint64_t limit = 0;  // states from here on must first give a word away
-};
-
-std::array<EncoderSymbol, 256> encoder_symbols(const Frequencies& frequencies) {
-  std::array<EncoderSymbol, 256> table{};
+std::array<RansEncoderSymbol, 256> encoder_symbols(const Frequencies& frequencies) {
+  std::array<RansEncoderSymbol, 256> table{};
   std::uint32_t cumulative = 0;
   for (std::size_t symbol = 0; symbol < 256; ++symbol) {
     const std::uint32_t frequency = frequencies[symbol];
     if (frequency == 0) continue;
-    EncoderSymbol& entry = table[symbol];
-    entry.complement = kScale - frequency;
-    entry.limit = std::uint64_t{frequency} << (32 - kScaleBits);
-    if (frequency == 1) {  // the product below then gives x - 1, which the bias makes good
+    RansEncoderSymbol& entry = table[symbol];
+    entry.limit = frequency << (32 - kRansScaleBits);
+    if (frequency == 1) {  // the product then gives x - 1, which the bias makes good
       entry.reciprocal = ~std::uint64_t{0};
       entry.bias = cumulative + kScale - 1;
     } else {
@@ -143,31 +115,6 @@ std::array<EncoderSymbol, 256> encoder_symbols(const Frequencies& frequencies) {
     cumulative += frequency;
   }
   return table;
-}
-
-// Writes words downwards from `end`; returns the lowest one. states: [lanes], updated.
-template <std::size_t kStates>
-std::uint16_t* encode_words(std::span<const std::uint8_t> symbols, const std::array<EncoderSymbol, 256>& table,
-                            std::uint32_t* states, std::uint16_t* end) {
-  std::array<std::uint32_t, kStates> x;
-  std::copy_n(states, kStates, x.begin());
-  const auto put = [&](std::size_t lane, std::uint8_t symbol) {
-    const EncoderSymbol& entry = table[symbol];
-    std::uint32_t state = x[lane];
-    *(end - 1) = static_cast<std::uint16_t>(state);
-    const bool emit = state >= entry.limit;
-    end -= emit ? 1 : 0;
-    state = emit ? state >> 16 : state;
-    const auto quotient = static_cast<std::uint32_t>(static_cast<Uint128>(state) * entry.reciprocal >> 64);
-    x[lane] = state + entry.bias + quotient * entry.complement;
-  };
-  std::size_t i = symbols.size();
-  for (; i % kStates != 0; --i) put((i - 1) % kStates, symbols[i - 1]);
-  for (; i > 0; i -= kStates) {
-    for (std::size_t lane = kStates; lane > 0; --lane) put(lane - 1, symbols[i - kStates + lane - 1]);
-  }
-  std::copy_n(x.begin(), kStates, states);
-  return end;
 }
 
 template <typename T>
@@ -185,13 +132,14 @@ double coded_bits(const Counts& counts, const Frequencies& frequencies) {
   double bits = 0;
   for (std::size_t symbol = 0; symbol < 256; ++symbol) {
     if (counts[symbol] != 0) {
-      bits += static_cast<double>(counts[symbol]) * (kScaleBits - std::log2(static_cast<double>(frequencies[symbol])));
+      bits +=
+          static_cast<double>(counts[symbol]) * (kRansScaleBits - std::log2(static_cast<double>(frequencies[symbol])));
     }
   }
   return bits;
 }
 
-std::size_t states_for(std::size_t symbols) { return symbols < kFewSymbols ? 1 : kLanes; }
+std::size_t states_for(std::size_t symbols) { return symbols < kFewSymbols ? 1 : kRansLanes; }
 
 // ------------------------------------------------------------------------------------------------- decoding
 
@@ -243,77 +191,68 @@ Frequencies read_table(Reader& reader) {
   return frequencies;
 }
 
-struct DecoderTable {
-  std::array<std::uint8_t, kScale> symbol_of_slot;
-  struct Entry {
-    std::uint16_t frequency = 0;
-    std::uint16_t cumulative = 0;
-  };
-  std::array<Entry, 256> entries;
-
-  explicit DecoderTable(const Frequencies& frequencies) : entries() {
-    std::uint32_t cumulative = 0;
-    for (std::size_t symbol = 0; symbol < 256; ++symbol) {
-      const std::uint32_t frequency = frequencies[symbol];
-      if (frequency == 0) continue;
-      entries[symbol] = {static_cast<std::uint16_t>(frequency), static_cast<std::uint16_t>(cumulative)};
-      std::memset(symbol_of_slot.data() + cumulative, static_cast<int>(symbol), frequency);
-      cumulative += frequency;
-    }
+RansDecoderTable decoder_table(const Frequencies& frequencies) {
+  RansDecoderTable table;
+  table.entries = {};
+  std::uint32_t cumulative = 0;
+  for (std::size_t symbol = 0; symbol < 256; ++symbol) {
+    const std::uint32_t frequency = frequencies[symbol];
+    if (frequency == 0) continue;
+    table.entries[symbol] = {static_cast<std::uint16_t>(frequency), static_cast<std::uint16_t>(cumulative)};
+    std::memset(table.symbol_of_slot.data() + cumulative, static_cast<int>(symbol), frequency);
+    cumulative += frequency;
   }
-};
+  return table;
+}
 
-template <std::size_t kStates>
-void decode_words(Reader& reader, const DecoderTable& table, std::span<std::uint8_t> symbols) {
-  std::array<std::uint32_t, kStates> x;
-  const ByteView states = reader.take(kStates * 4);
+void decode_words(Reader& reader, const RansDecoderTable& table, std::size_t lanes, std::span<std::uint8_t> symbols) {
+  std::array<std::uint32_t, kRansLanes> x{};
+  const ByteView states = reader.take(lanes * sizeof(std::uint32_t));
   std::memcpy(x.data(), states.data(), states.size());
-  for (const std::uint32_t state : x) {
-    if (state < kLowerBound) reader.fail("a coder state is out of range");
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    if (x[lane] < kRansLowerBound) reader.fail("a coder state is out of range");
   }
   ByteView words = reader.rest();
   if (words.size() % 2 != 0) reader.fail("a coded block has an odd length");
-  const std::byte* next = words.data();
-  const std::byte* const end = next + words.size();
-
-  const auto step = [&](std::size_t lane) {
-    std::uint32_t& state = x[lane];
-    const std::uint32_t slot = state & (kScale - 1);
-    const std::uint8_t symbol = table.symbol_of_slot[slot];
-    const DecoderTable::Entry entry = table.entries[symbol];
-    state = entry.frequency * (state >> kScaleBits) + slot - entry.cumulative;
-    return symbol;
-  };
-  std::size_t i = 0;
-  // While a whole round cannot run out of words, no check is needed inside it.
-  while (i + kStates <= symbols.size() && end - next >= static_cast<std::ptrdiff_t>(2 * kStates)) {
-    for (std::size_t lane = 0; lane < kStates; ++lane) {
-      symbols[i + lane] = step(lane);
-      std::uint16_t word;
-      std::memcpy(&word, next, sizeof(word));
-      const bool refill = x[lane] < kLowerBound;
-      x[lane] = refill ? x[lane] << 16 | word : x[lane];
-      next += refill ? 2 : 0;
-    }
-    i += kStates;
-  }
+  std::size_t used = 0;
+  std::size_t i =
+      rans_decode_rounds(table, words.data(), words.size() / 2, lanes, x.data(), symbols.data(), symbols.size(), &used);
+  words = words.subspan(2 * used);
   for (; i < symbols.size(); ++i) {
-    const std::size_t lane = i % kStates;
-    symbols[i] = step(lane);
-    if (x[lane] < kLowerBound) {
-      if (next == end) reader.fail("a coded block ends too early");
-      std::uint16_t word;
-      std::memcpy(&word, next, sizeof(word));
-      x[lane] = x[lane] << 16 | word;
-      next += 2;
-    }
+    std::uint32_t& state = x[i % lanes];
+    symbols[i] = rans_decode_symbol(table, state);
+    if (state >= kRansLowerBound) continue;
+    if (words.empty()) reader.fail("a coded block ends too early");
+    std::uint16_t word;
+    std::memcpy(&word, words.data(), sizeof(word));
+    state = state << 16 | word;
+    words = words.subspan(2);
   }
-  const bool consistent =
-      next == end && std::all_of(x.begin(), x.end(), [](std::uint32_t state) { return state == kLowerBound; });
-  if (!consistent) reader.fail("a coded block does not decode to its end");
+  const bool at_start = std::all_of(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(lanes),
+                                    [](std::uint32_t state) { return state == kRansLowerBound; });
+  if (!words.empty() || !at_start) reader.fail("a coded block does not decode to its end");
 }
 
 }  // namespace
+
+SymbolCounts count_symbols(std::span<const std::uint8_t> symbols) {
+  std::array<std::array<std::uint32_t, 256>, 4> tables{};
+  Counts counts{};
+  constexpr std::size_t kBatch = std::size_t{1} << 30;  // u32 counters cannot overflow within a batch
+  for (std::size_t begin = 0; begin < symbols.size(); begin += kBatch) {
+    const auto batch = symbols.subspan(begin, std::min(kBatch, symbols.size() - begin));
+    for (auto& table : tables) table.fill(0);
+    std::size_t i = 0;
+    for (; i + 4 <= batch.size(); i += 4) {
+      for (std::size_t lane = 0; lane < 4; ++lane) ++tables[lane][batch[i + lane]];
+    }
+    for (; i < batch.size(); ++i) ++tables[0][batch[i]];
+    for (std::size_t symbol = 0; symbol < 256; ++symbol) {
+      for (const auto& table : tables) counts[symbol] += table[symbol];
+    }
+  }
+  return counts;
+}
 
 double order0_entropy_bits(std::span<const std::uint8_t> symbols) {
   const Counts counts = count_symbols(symbols);
@@ -325,19 +264,21 @@ double order0_entropy_bits(std::span<const std::uint8_t> symbols) {
   return bits;
 }
 
-RansModel rans_model(std::span<const std::uint8_t> symbols) {
-  const auto raw_bytes = static_cast<double>(symbols.size() + 1);
-  if (symbols.empty()) return {{}, raw_bytes};
-  const Counts counts = count_symbols(symbols);
-  if (counts[symbols[0]] == symbols.size()) return {{}, 2};
-  const Frequencies frequencies = normalise(counts, symbols.size());
-  const double bytes = 1 + static_cast<double>(table_size(frequencies) + 4 * states_for(symbols.size())) +
-                       coded_bits(counts, frequencies) / 8;
+RansModel rans_model(const SymbolCounts& counts) {
+  const std::uint64_t total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  const auto raw_bytes = static_cast<double>(total + 1);
+  if (total == 0) return {{}, raw_bytes};
+  if (std::find(counts.begin(), counts.end(), total) != counts.end()) return {{}, 2};
+  const Frequencies frequencies = normalise(counts, total);
+  const double bytes =
+      1 + static_cast<double>(table_size(frequencies) + 4 * states_for(total)) + coded_bits(counts, frequencies) / 8;
   if (bytes >= raw_bytes) return {{}, raw_bytes};
   return {frequencies, bytes};
 }
 
-void rans_encode(std::span<const std::uint8_t> symbols, Bytes& out) { rans_encode(symbols, rans_model(symbols), out); }
+void rans_encode(std::span<const std::uint8_t> symbols, Bytes& out) {
+  rans_encode(symbols, rans_model(count_symbols(symbols)), out);
+}
 
 void rans_encode(std::span<const std::uint8_t> symbols, const RansModel& model, Bytes& out) {
   const Frequencies& frequencies = model.frequencies;
@@ -349,13 +290,14 @@ void rans_encode(std::span<const std::uint8_t> symbols, const RansModel& model, 
   }
   const std::size_t states = states_for(symbols.size());
   // A word is given away at most once a symbol; one more place because the encoder writes before it decides.
-  std::vector<std::uint16_t> words(symbols.size() + 1);
-  std::array<std::uint32_t, kLanes> x;
-  x.fill(kLowerBound);
-  const std::array<EncoderSymbol, 256> table = encoder_symbols(frequencies);
-  std::uint16_t* const end = words.data() + words.size();
-  const std::uint16_t* const begin = states == 1 ? encode_words<1>(symbols, table, x.data(), end)
-                                                 : encode_words<kLanes>(symbols, table, x.data(), end);
+  // Not initialised: only the end is touched when the stream compresses well.
+  const std::unique_ptr<std::uint16_t[]> words(new std::uint16_t[symbols.size() + 1]);
+  std::array<std::uint32_t, kRansLanes> x;
+  x.fill(kRansLowerBound);
+  const std::array<RansEncoderSymbol, 256> table = encoder_symbols(frequencies);
+  std::uint16_t* const end = words.get() + symbols.size() + 1;
+  const std::uint16_t* const begin =
+      rans_encode_words(symbols.data(), symbols.size(), table.data(), states, x.data(), end);
 
   const std::size_t start = out.size();
   out.push_back(states == 1 ? std::byte{kOneState} : std::byte{kEightStates});
@@ -380,11 +322,8 @@ void rans_decode(ByteView coded, std::span<std::uint8_t> symbols, std::string_vi
     if (!reader.rest().empty()) reader.fail("a constant block is too long");
     std::fill(symbols.begin(), symbols.end(), symbol);
   } else if (mode == kOneState || mode == kEightStates) {
-    const DecoderTable table(read_table(reader));
-    if (mode == kOneState)
-      decode_words<1>(reader, table, symbols);
-    else
-      decode_words<kLanes>(reader, table, symbols);
+    const RansDecoderTable table = decoder_table(read_table(reader));
+    decode_words(reader, table, mode == kOneState ? 1 : kRansLanes, symbols);
   } else {
     reader.fail("unknown coding mode");
   }

@@ -23,7 +23,9 @@ struct RansModel {
   std::array<std::uint32_t, 256> frequencies{};
   double bytes = 0;
 };
-RansModel rans_model(std::span<const std::uint8_t> symbols);
+using SymbolCounts = std::array<std::uint64_t, 256>;
+SymbolCounts count_symbols(std::span<const std::uint8_t> symbols);
+RansModel rans_model(const SymbolCounts& counts);
 
 // Appends the coded form of `symbols` to `out`. `model`: of the same symbols.
 void rans_encode(std::span<const std::uint8_t> symbols, const RansModel& model, Bytes& out);

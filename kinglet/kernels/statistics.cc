@@ -18,26 +18,16 @@ KINGLET_SCALAR_LOOPS
 namespace kinglet {
 namespace HWY_NAMESPACE {
 
-constexpr std::size_t kHighBins = 32768;
 constexpr std::size_t kChunk = 32;
 
 void Subtract(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, std::size_t n, float* HWY_RESTRICT out) {
   for (std::size_t i = 0; i < n; ++i) out[i] = a[i] - b[i];
 }
 
-std::uint32_t MagnitudeBits(const float* x) {
+HWY_INLINE std::uint32_t MagnitudeBits(const float* x) {
   std::uint32_t bits;
   __builtin_memcpy(&bits, x, sizeof(bits));
   return bits & 0x7fffffffU;
-}
-
-// Four interleaved tables: neighbouring elements often fall into the same bin, and one counter would wait for itself.
-void HighHistogram(const float* x, std::size_t n, std::uint32_t* tables) {
-  std::size_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    for (std::size_t lane = 0; lane < 4; ++lane) ++tables[lane * kHighBins + (MagnitudeBits(x + i + lane) >> 16)];
-  }
-  for (; i < n; ++i) ++tables[MagnitudeBits(x + i) >> 16];
 }
 
 // The selected bin holds about one element in two hundred, so whole chunks are tested first.
@@ -117,23 +107,57 @@ void CheckValues(const float* x, std::size_t n, std::uint64_t* nonfinite, std::u
   *negative = below;
 }
 
-// Adds count << 36 | low to the bin of every flagged value.
-void AddValues(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, std::size_t n, std::uint64_t* bins) {
+HWY_INLINE void AddTo(std::uint64_t* bins, const float* x) {
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, x, sizeof(bits));
+  bins[bits >> 16] += (std::uint64_t{1} << 36) + (bits & 0xffffU);
+}
+
+// Adds count << 36 | low to the bin of every value.
+void AddAll(const float* x, std::size_t n, std::uint64_t* bins) {
+  for (std::size_t i = 0; i < n; ++i) AddTo(bins, x + i);
+}
+
+// The same for flagged values.
+void AddFlagged(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, std::size_t n, std::uint64_t* bins) {
   const std::uint64_t wanted = 0x0101010101010101ULL * flag_bit;
-  const auto add = [x, bins](std::size_t i) {
-    std::uint32_t bits;
-    __builtin_memcpy(&bits, x + i, sizeof(bits));
-    const std::uint32_t image = bits ^ ((bits >> 31) != 0 ? 0xffffffffU : 0x80000000U);
-    bins[image >> 16] += (std::uint64_t{1} << 36) + (image & 0xffffU);
-  };
   std::size_t i = 0;
   for (; i + 8 <= n; i += 8) {
     std::uint64_t word;
     __builtin_memcpy(&word, flags + i, sizeof(word));
-    for (word &= wanted; word != 0; word &= word - 1) add(i + static_cast<std::size_t>(__builtin_ctzll(word)) / 8);
+    for (word &= wanted; word != 0; word &= word - 1) {
+      AddTo(bins, x + i + static_cast<std::size_t>(__builtin_ctzll(word)) / 8);
+    }
   }
   for (; i < n; ++i) {
-    if ((flags[i] & flag_bit) != 0) add(i);
+    if ((flags[i] & flag_bit) != 0) AddTo(bins, x + i);
+  }
+}
+
+// Counts and low sums, by sign, of values in the threshold's bin whose magnitude is above the threshold.
+void AddEdge(const float* x, std::size_t n, std::uint32_t threshold, std::uint64_t* count, std::uint64_t* low_sum) {
+  const auto add = [&](std::uint32_t bits) {
+    const std::uint32_t magnitude = bits & 0x7fffffffU;
+    if (magnitude >> 16 != threshold >> 16 || magnitude <= threshold) return;
+    const std::uint32_t negative = bits >> 31;
+    ++count[negative];
+    low_sum[negative] += bits & 0xffffU;
+  };
+  std::size_t i = 0;
+  for (; i + kChunk <= n; i += kChunk) {
+    std::uint32_t bits[kChunk];
+    __builtin_memcpy(bits, x + i, sizeof(bits));
+    std::uint32_t matches = 0;
+    for (std::size_t lane = 0; lane < kChunk; ++lane) {
+      matches |= (bits[lane] >> 16 & 0x7fffU) == threshold >> 16 ? 1U : 0U;
+    }
+    if (matches == 0) continue;
+    for (std::size_t lane = 0; lane < kChunk; ++lane) add(bits[lane]);
+  }
+  for (; i < n; ++i) {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof(bits));
+    add(bits);
   }
 }
 
@@ -145,22 +169,26 @@ HWY_AFTER_NAMESPACE();
 namespace kinglet {
 
 HWY_EXPORT(Subtract);
-HWY_EXPORT(HighHistogram);
 HWY_EXPORT(LowHistogram);
 HWY_EXPORT(CountZeros);
 HWY_EXPORT(SumValues);
 HWY_EXPORT(SumMagnitudes);
 HWY_EXPORT(CheckValues);
-HWY_EXPORT(AddValues);
+HWY_EXPORT(AddAll);
+HWY_EXPORT(AddFlagged);
+HWY_EXPORT(AddEdge);
 
 namespace {
 
-constexpr std::size_t kMagnitudeBins = 32768;
-constexpr std::size_t kLowBins = 65536;
+constexpr std::uint32_t kMagnitudeBins = 32768;
+constexpr std::uint32_t kLowBins = 65536;
+constexpr std::size_t kPackedLimit = std::size_t{1} << 20;  // 16 + 20 bits of low parts stay below the count
 
-void add_tables(std::vector<std::uint32_t>& to, const std::vector<std::uint32_t>& from) {
-  for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
-}
+// The histogram bins that hold a magnitude bin's positive and negative values.
+constexpr std::uint32_t positive_bin(std::uint32_t magnitude_bin) { return magnitude_bin; }
+constexpr std::uint32_t negative_bin(std::uint32_t magnitude_bin) { return magnitude_bin | 0x8000U; }
+
+std::uint32_t magnitude_bits(float x) { return std::bit_cast<std::uint32_t>(x) & 0x7fffffffU; }
 
 }  // namespace
 
@@ -170,6 +198,7 @@ void subtract(const float* a, const float* b, std::size_t n, float* out) {
 
 double sum(const float* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(SumValues)(x, n); }
 double sum_of_magnitudes(const float* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(SumMagnitudes)(x, n); }
+std::uint64_t count_zeros(const float* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(CountZeros)(x, n); }
 
 ValueCheck check_values(const float* x, std::size_t n) {
   ValueCheck check;
@@ -177,75 +206,28 @@ ValueCheck check_values(const float* x, std::size_t n) {
   return check;
 }
 
-MagnitudeMedian::MagnitudeMedian() : high_(4 * kMagnitudeBins) {}
-
-void MagnitudeMedian::add_high(const float* x, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(HighHistogram)(x, n, high_.data());
-  zeros_ += HWY_DYNAMIC_DISPATCH(CountZeros)(x, n);
-  count_ += n;
-  assert(count_ <= UINT32_MAX);
-}
-
-void MagnitudeMedian::merge_high(const MagnitudeMedian& other) {
-  add_tables(high_, other.high_);
-  zeros_ += other.zeros_;
-  count_ += other.count_;
-  assert(count_ <= UINT32_MAX);
-}
-
-bool MagnitudeMedian::select(bool skip_zeros) {
-  const std::uint64_t skipped = skip_zeros ? zeros_ : 0;
-  if (count_ == skipped) return false;
-  select_rank(skipped + (count_ - skipped - 1) / 2);  // zeros come first in the order of all magnitudes
-  return true;
-}
-
-void MagnitudeMedian::select_rank(std::uint64_t rank) {
-  assert(rank < count_);
-  for (std::size_t bin = 0; bin < kMagnitudeBins; ++bin) {
-    std::uint64_t in_bin = 0;
-    for (std::size_t table = 0; table < 4; ++table) in_bin += high_[table * kMagnitudeBins + bin];
-    if (rank < in_bin) {
-      bin_ = static_cast<std::uint32_t>(bin);
-      break;
-    }
-    rank -= in_bin;
-  }
-  rank_in_bin_ = rank;
-  low_.assign(kLowBins, 0);
-}
-
-void MagnitudeMedian::add_low(const float* x, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(LowHistogram)(x, n, bin_, low_.data());
-}
-
-void MagnitudeMedian::merge_low(const MagnitudeMedian& other) { add_tables(low_, other.low_); }
-
-float MagnitudeMedian::value() const {
-  std::uint64_t below = 0;
-  for (std::uint32_t low = 0; low < low_.size(); ++low) {
-    below += low_[low];
-    if (rank_in_bin_ < below) return std::bit_cast<float>(bin_ << 16 | low);
-  }
-  return 0;
-}
-
-std::uint64_t MagnitudeMedian::count() const { return count_; }
-std::uint64_t MagnitudeMedian::zeros() const { return zeros_; }
-
 ValueHistogram::ValueHistogram() : packed_(kBins), count_(kBins), low_sum_(kBins) {}
 
-void ValueHistogram::add(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, std::size_t n) {
-  constexpr std::size_t kPackedLimit = std::size_t{1} << 20;  // 16 + 20 bits of low parts stay below the count
+void ValueHistogram::add(const float* x, std::size_t n) {
   for (std::size_t begin = 0; begin < n; begin += kPackedLimit) {
     const std::size_t length = n - begin < kPackedLimit ? n - begin : kPackedLimit;
     if (pending_ + length > kPackedLimit) unpack();
-    HWY_DYNAMIC_DISPATCH(AddValues)(x + begin, flags + begin, flag_bit, length, packed_.data());
+    HWY_DYNAMIC_DISPATCH(AddAll)(x + begin, length, packed_.data());
+    pending_ += length;
+  }
+}
+
+void ValueHistogram::add(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, std::size_t n) {
+  for (std::size_t begin = 0; begin < n; begin += kPackedLimit) {
+    const std::size_t length = n - begin < kPackedLimit ? n - begin : kPackedLimit;
+    if (pending_ + length > kPackedLimit) unpack();
+    HWY_DYNAMIC_DISPATCH(AddFlagged)(x + begin, flags + begin, flag_bit, length, packed_.data());
     pending_ += length;
   }
 }
 
 void ValueHistogram::unpack() {
+  if (pending_ == 0) return;
   for (std::size_t bin = 0; bin < kBins; ++bin) {
     count_[bin] += packed_[bin] >> 36;
     low_sum_[bin] += packed_[bin] & ((std::uint64_t{1} << 36) - 1);
@@ -262,23 +244,95 @@ void ValueHistogram::merge(ValueHistogram& other) {
   }
 }
 
+void ValueHistogram::append_bin(std::uint32_t bin, std::vector<Bin>& bins) const {
+  append_bin(bin, count_[bin], low_sum_[bin], bins);
+}
+
+std::uint64_t ValueHistogram::count() {
+  unpack();
+  std::uint64_t total = 0;
+  for (const std::uint64_t in_bin : count_) total += in_bin;
+  return total;
+}
+
+void ValueHistogram::append_bin(std::uint32_t bin, std::uint64_t count, std::uint64_t low_sum,
+                                std::vector<Bin>& bins) const {
+  if (count == 0) return;
+  // Sign, exponent and seven bits of the fraction are fixed inside a bin, so the value is linear in the low part.
+  const auto base = static_cast<double>(std::bit_cast<float>(bin << 16));
+  const double step = static_cast<double>(std::bit_cast<float>(bin << 16 | 1U)) - base;
+  bins.push_back({base + step * (static_cast<double>(low_sum) / static_cast<double>(count)), count});
+}
+
 std::vector<ValueHistogram::Bin> ValueHistogram::nonempty_bins() {
   unpack();
   std::vector<Bin> bins;
-  for (std::uint32_t bin = 0; bin < kBins; ++bin) {
-    if (count_[bin] == 0) continue;
-    const auto value_of = [](std::uint32_t image) {
-      return static_cast<double>(std::bit_cast<float>(image ^ ((image >> 31) != 0 ? 0x80000000U : 0xffffffffU)));
-    };
-    // Sign, exponent and seven bits of the fraction are fixed inside a bin, so the value is linear in the low part.
-    const double base = value_of(bin << 16), step = value_of(bin << 16 | 1U) - base;
-    bins.push_back(
-        {base + step * (static_cast<double>(low_sum_[bin]) / static_cast<double>(count_[bin])), count_[bin]});
-  }
+  for (std::uint32_t bin = kMagnitudeBins; bin-- > 0;) append_bin(negative_bin(bin), bins);
+  for (std::uint32_t bin = 0; bin < kMagnitudeBins; ++bin) append_bin(positive_bin(bin), bins);
   return bins;
 }
 
-void ValueHistogram::clear() { *this = ValueHistogram(); }
+std::vector<ValueHistogram::Bin> ValueHistogram::bins_above(float threshold, const Edge& edge) {
+  unpack();
+  const std::uint32_t split = magnitude_bits(threshold) >> 16;
+  std::vector<Bin> bins;
+  for (std::uint32_t bin = kMagnitudeBins; --bin > split;) append_bin(negative_bin(bin), bins);
+  append_bin(negative_bin(split), edge.count_[1], edge.low_sum_[1], bins);
+  append_bin(positive_bin(split), edge.count_[0], edge.low_sum_[0], bins);
+  for (std::uint32_t bin = split + 1; bin < kMagnitudeBins; ++bin) append_bin(positive_bin(bin), bins);
+  return bins;
+}
+
+std::uint64_t ValueHistogram::count_from_bin_of(float threshold) {
+  unpack();
+  std::uint64_t total = 0;
+  for (std::uint32_t bin = magnitude_bits(threshold) >> 16; bin < kMagnitudeBins; ++bin) {
+    total += count_[positive_bin(bin)] + count_[negative_bin(bin)];
+  }
+  return total;
+}
+
+void ValueHistogram::Edge::add(const float* x, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(AddEdge)(x, n, magnitude_bits(threshold_), count_, low_sum_);
+}
+
+void ValueHistogram::Edge::merge(const Edge& other) {
+  for (const std::size_t sign : {0U, 1U}) {
+    count_[sign] += other.count_[sign];
+    low_sum_[sign] += other.low_sum_[sign];
+  }
+}
+
+MagnitudeSelector::MagnitudeSelector(ValueHistogram& all, std::uint64_t rank) : low_(kLowBins) {
+  assert(rank < all.count());
+  all.unpack();
+  for (std::uint32_t bin = 0; bin < kMagnitudeBins; ++bin) {
+    const std::uint64_t in_bin = all.count_[positive_bin(bin)] + all.count_[negative_bin(bin)];
+    if (rank < in_bin) {
+      bin_ = bin;
+      break;
+    }
+    rank -= in_bin;
+  }
+  rank_in_bin_ = rank;
+}
+
+void MagnitudeSelector::add(const float* x, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(LowHistogram)(x, n, bin_, low_.data());
+}
+
+void MagnitudeSelector::merge(const MagnitudeSelector& other) {
+  for (std::size_t i = 0; i < low_.size(); ++i) low_[i] += other.low_[i];
+}
+
+float MagnitudeSelector::value() const {
+  std::uint64_t below = 0;
+  for (std::uint32_t low = 0; low < kLowBins; ++low) {
+    below += low_[low];
+    if (rank_in_bin_ < below) return std::bit_cast<float>(bin_ << 16 | low);
+  }
+  return 0;
+}
 
 }  // namespace kinglet
 #endif  // HWY_ONCE

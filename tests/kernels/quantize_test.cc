@@ -48,7 +48,8 @@ TEST(Quantize, IsTheNumberOfBoundariesBelow) {
         const std::vector<float> x = sample(n, n + k);
         std::vector<std::uint8_t> flags(n), classes(n);
         Rng rng(k);
-        for (auto& flag : flags) flag = rng.below(3) == 0 ? kKeepMoment : 0;
+        const std::uint64_t spacing = n % 2 == 0 ? 3 : 30;  // dense and sparse chunks
+        for (auto& flag : flags) flag = rng.below(spacing) == 0 ? kKeepMoment : 0;
         std::vector<float> boundaries;
         for (std::size_t j = 0; j + 1 < k; ++j) {
           boundaries.push_back(static_cast<float>(static_cast<double>(j) * 4 / static_cast<double>(k) - 2));
@@ -121,6 +122,35 @@ TEST(Compact, ExpandReportsMissingValuesAndReadsNoFurther) {
       EXPECT_EQ(std::count(values.begin(), values.end(), 9), static_cast<std::ptrdiff_t>(available));
       EXPECT_EQ(std::count(values.begin(), values.end(), 0), static_cast<std::ptrdiff_t>(100 - available));
     }
+  });
+}
+
+TEST(PackBits, EveryWidthAndSizeRoundTrips) {
+  at_every_simd_level([] {
+    for (const int bits : {1, 2, 4, 8}) {
+      for (const std::size_t n : {0U, 1U, 7U, 8U, 9U, 1000U, 1001U}) {
+        Rng rng(n);
+        std::vector<std::uint8_t> classes(n), packed((n * static_cast<std::size_t>(bits) + 7) / 8), restored(n);
+        for (auto& value : classes) value = static_cast<std::uint8_t>(rng.below(1U << bits));
+        pack_bits(classes.data(), n, bits, packed.data());
+        unpack_bits(packed.data(), n, bits, restored.data());
+        EXPECT_EQ(restored, classes);
+      }
+    }
+  });
+}
+
+TEST(Counts, NonzeroAndMaximum) {
+  at_every_simd_level([] {
+    std::vector<std::uint8_t> x(1000);
+    EXPECT_EQ(count_nonzero(x.data(), x.size()), 0U);
+    EXPECT_EQ(max_value(x.data(), x.size()), 0);
+    x[0] = 3;
+    x[500] = 200;
+    x[999] = 255;
+    EXPECT_EQ(count_nonzero(x.data(), x.size()), 3U);
+    EXPECT_EQ(max_value(x.data(), 999), 200);
+    EXPECT_EQ(max_value(x.data(), 0), 0);
   });
 }
 

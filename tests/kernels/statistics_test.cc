@@ -34,51 +34,73 @@ std::vector<float> sample(std::size_t n, std::uint64_t seed) {
   return x;
 }
 
-float sorted_lower_median(std::vector<float> x, bool skip_zeros) {
-  for (float& value : x) value = std::fabs(value);
-  if (skip_zeros) std::erase(x, 0.0F);
-  std::sort(x.begin(), x.end());
-  return x[(x.size() - 1) / 2];
-}
-
-float median_of(const std::vector<float>& x, bool skip_zeros, std::size_t pieces = 1) {
-  std::vector<MagnitudeMedian> parts(pieces);
+float select(const std::vector<float>& x, std::uint64_t rank, std::size_t pieces = 1) {
   const std::size_t step = (x.size() + pieces - 1) / pieces;
-  const auto piece = [&](std::size_t p, auto&& use) {
-    const std::size_t begin = std::min(x.size(), p * step), end = std::min(x.size(), begin + step);
-    use(x.data() + begin, end - begin);
+  const auto for_pieces = [&](auto&& use) {
+    for (std::size_t p = 0; p < pieces; ++p) {
+      const std::size_t begin = std::min(x.size(), p * step), end = std::min(x.size(), begin + step);
+      use(p, x.data() + begin, end - begin);
+    }
   };
-  for (std::size_t p = 0; p < pieces; ++p) piece(p, [&](const float* at, std::size_t n) { parts[p].add_high(at, n); });
-  for (std::size_t p = 1; p < pieces; ++p) parts[0].merge_high(parts[p]);
-  EXPECT_TRUE(parts[0].select(skip_zeros));
-  for (std::size_t p = 1; p < pieces; ++p) parts[p] = parts[0];
-  for (std::size_t p = 0; p < pieces; ++p) piece(p, [&](const float* at, std::size_t n) { parts[p].add_low(at, n); });
-  for (std::size_t p = 1; p < pieces; ++p) parts[0].merge_low(parts[p]);
-  return parts[0].value();
+  std::vector<ValueHistogram> histograms(pieces);
+  for_pieces([&](std::size_t p, const float* at, std::size_t n) { histograms[p].add(at, n); });
+  for (std::size_t p = 1; p < pieces; ++p) histograms[0].merge(histograms[p]);
+  EXPECT_EQ(histograms[0].count(), x.size());
+  std::vector<MagnitudeSelector> selectors(pieces, MagnitudeSelector(histograms[0], rank));
+  for_pieces([&](std::size_t p, const float* at, std::size_t n) { selectors[p].add(at, n); });
+  for (std::size_t p = 1; p < pieces; ++p) selectors[0].merge(selectors[p]);
+  return selectors[0].value();
 }
 
-TEST(MagnitudeMedian, LowerMedianOfFourIsTheSecond) { EXPECT_EQ(median_of({1, 2, 3, 4}, false), 2.0F); }
+TEST(MagnitudeSelector, LowerMedianOfFourIsTheSecond) { EXPECT_EQ(select({4, -3, 2, 1}, 1), 2.0F); }
 
-TEST(MagnitudeMedian, EqualsTheSortedOneForEverySize) {
+TEST(MagnitudeSelector, EqualsSortingForEverySizeAndRank) {
   at_every_simd_level([] {
     for (const std::size_t n : {1U, 2U, 3U, 31U, 32U, 33U, 1000U, 65537U}) {
       const std::vector<float> x = sample(n, n);
-      EXPECT_EQ(median_of(x, false), sorted_lower_median(x, false)) << n;
-      EXPECT_EQ(median_of(x, false, 7), sorted_lower_median(x, false)) << n;
+      std::vector<float> sorted = x;
+      for (float& value : sorted) value = std::fabs(value);
+      std::sort(sorted.begin(), sorted.end());
+      for (const std::size_t rank : {std::size_t{0}, (n - 1) / 2, n - 1}) {
+        EXPECT_EQ(select(x, rank), sorted[rank]) << n << " " << rank;
+        EXPECT_EQ(select(x, rank, 7), sorted[rank]) << n << " " << rank;
+      }
     }
-    const std::vector<float> x = sample(5000, 3);
-    EXPECT_EQ(median_of(x, true, 3), sorted_lower_median(x, true));
   });
 }
 
-TEST(MagnitudeMedian, CountsZerosAndHasNoMedianWithoutElements) {
-  const std::vector<float> zeros{0.0F, -0.0F, 0.0F};
-  MagnitudeMedian median;
-  EXPECT_FALSE(median.select());
-  median.add_high(zeros.data(), zeros.size());
-  EXPECT_EQ(median.zeros(), 3U);
-  EXPECT_FALSE(median.select(true));
-  EXPECT_TRUE(median.select(false));
+TEST(ValueHistogram, BinsAboveAThresholdAreThoseOfTheValuesAboveIt) {
+  at_every_simd_level([] {
+    const std::vector<float> x = sample(30000, 21);
+    for (const float threshold : {0.0F, 1e-42F, 0.3F, 1.5F, 3.0F, 1e30F}) {
+      std::vector<std::uint8_t> flags(x.size());
+      std::uint64_t above = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) above += flags[i] = std::fabs(x[i]) > threshold ? 1 : 0;
+      ValueHistogram all, expected;
+      all.add(x.data(), x.size());
+      expected.add(x.data(), flags.data(), 1, x.size());
+      ValueHistogram::Edge edge(threshold), second(threshold);
+      edge.add(x.data(), 9999);
+      second.add(x.data() + 9999, x.size() - 9999);
+      edge.merge(second);
+      const auto bins = all.bins_above(threshold, edge), wanted = expected.nonempty_bins();
+      ASSERT_EQ(bins.size(), wanted.size()) << threshold;
+      for (std::size_t i = 0; i < bins.size(); ++i) {
+        EXPECT_EQ(bins[i].count, wanted[i].count);
+        EXPECT_EQ(bins[i].mean, wanted[i].mean);
+      }
+      EXPECT_GE(all.count_from_bin_of(threshold), above);
+    }
+  });
+}
+
+TEST(CountZeros, BothSigns) {
+  at_every_simd_level([] {
+    std::vector<float> x(3000, 1e-45F);
+    x[0] = x[1023] = x[2999] = 0.0F;
+    x[1024] = -0.0F;
+    EXPECT_EQ(count_zeros(x.data(), x.size()), 4U);
+  });
 }
 
 TEST(Sums, SameBitsAtEveryLevelAndCloseToExact) {

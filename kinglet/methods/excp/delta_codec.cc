@@ -134,24 +134,16 @@ ByteView stream_bytes(const DeltaBlock& record, std::size_t stream, ByteView pay
   return payload.subspan(offset, record.length[stream]);
 }
 
-void check_classes(const DeltaFrame& frame, std::size_t stream, std::span<const std::uint8_t> classes,
-                   std::string_view where) {
-  const std::size_t centres = frame.codebooks[stream].size();
-  const auto highest = classes.empty() ? std::uint8_t{0} : *std::max_element(classes.begin(), classes.end());
-  if (highest > centres) throw bad_input(where, "a class has no centre in its codebook", "the file is damaged");
-}
-
 // Classes of one stream; `selector`: classes of the stream that says where symbols exist (joint coding), else empty.
 Classes decode_classes(const DeltaFrame& frame, std::uint64_t block, std::size_t stream, ByteView payload,
                        std::span<const std::uint8_t> selector, std::string_view where) {
   const std::uint64_t n = block_size(frame.n, block);
-  const auto present =
-      selector.empty() ? static_cast<std::ptrdiff_t>(n)
-                       : static_cast<std::ptrdiff_t>(selector.size()) - std::count(selector.begin(), selector.end(), 0);
-  Classes symbols(static_cast<std::size_t>(present));
+  Classes symbols(selector.empty() ? n : count_nonzero(selector.data(), n));
   decode_symbols(stream_bytes(frame.blocks[block], stream, payload), frame.bits(static_cast<Stream>(stream)),
                  frame.coder, symbols, where);
-  check_classes(frame, stream, symbols, where);
+  if (max_value(symbols.data(), symbols.size()) > frame.codebooks[stream].size()) {
+    throw bad_input(where, "a class has no centre in its codebook", "the file is damaged");
+  }
   if (selector.empty()) return symbols;
   Classes classes(n);
   expand_nonzero(selector.data(), symbols.data(), symbols.size(), n, classes.data());
@@ -164,6 +156,22 @@ void write_second_moments(const DeltaFrame& frame, std::uint64_t block, std::siz
   if (frame.row_length == 0) return;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     if (classes[i] == 0) out[i] = frame.row_means[(block * kBlockElements + i) / frame.row_length];
+  }
+}
+
+void decode_moments(const DeltaFrame& frame, std::uint64_t block, ByteView payload, const Classes& weight_classes,
+                    const BlockTargets& targets, std::string_view where) {
+  const std::span<const std::uint8_t> none;
+  const Classes first = decode_classes(frame, block, kFirst, payload,
+                                       frame.joint ? std::span<const std::uint8_t>(weight_classes) : none, where);
+  if (!targets.first.empty()) {
+    dequantize(first.data(), decode_table(frame.codebooks[kFirst], 0.0F).data(), first.size(), targets.first.data());
+  }
+  for (const auto& [stream, out] : {std::pair{kSecond, targets.second}, std::pair{kMaxSecond, targets.max_second}}) {
+    if (out.empty() || !frame.has(stream)) continue;
+    const Classes classes =
+        decode_classes(frame, block, stream, payload, frame.joint ? std::span<const std::uint8_t>(first) : none, where);
+    write_second_moments(frame, block, stream, classes, out);
   }
 }
 
@@ -192,35 +200,24 @@ DeltaFrame encode_delta(const DeltaInput& input, const Options& options, const s
   return frame;
 }
 
-void decode_weight_block(const DeltaFrame& frame, std::uint64_t block, ByteView payload, std::span<float> reference,
-                         std::string_view where, bool check_reference) {
-  assert(reference.size() == block_size(frame.n, block));
+void decode_block(const DeltaFrame& frame, std::uint64_t block, ByteView payload, const BlockTargets& targets,
+                  std::string_view where, bool check_reference) {
   check_payload(frame, block, payload, where);
-  const Classes classes = decode_classes(frame, block, kWeight, payload, {}, where);
-  dequantize_add(classes.data(), weight_table(frame).data(), classes.size(), reference.data());
-  if (check_reference && hash_floats(reference) != frame.blocks[block].reference_hash) {
-    throw bad_input(where, fmt::format("block {} does not reconstruct to what was stored", block),
-                    "this file or an earlier one of the chain is damaged");
-  }
-}
-
-void decode_moment_block(const DeltaFrame& frame, std::uint64_t block, ByteView payload, std::span<float> first,
-                         std::span<float> second, std::span<float> max_second, std::string_view where) {
-  check_payload(frame, block, payload, where);
-  if (!frame.has(kFirst)) return;
+  const bool moments =
+      frame.has(kFirst) && !(targets.first.empty() && targets.second.empty() && targets.max_second.empty());
   Classes weight_classes;
-  if (frame.joint) weight_classes = decode_classes(frame, block, kWeight, payload, {}, where);
-  const Classes first_classes = decode_classes(frame, block, kFirst, payload, weight_classes, where);
-  if (!first.empty()) {
-    dequantize(first_classes.data(), decode_table(frame.codebooks[kFirst], 0.0F).data(), first_classes.size(),
-               first.data());
+  if (!targets.reference.empty() || (moments && frame.joint)) {
+    weight_classes = decode_classes(frame, block, kWeight, payload, {}, where);
   }
-  const std::span<const std::uint8_t> selector =
-      frame.joint ? std::span<const std::uint8_t>(first_classes) : std::span<const std::uint8_t>();
-  for (const auto& [stream, out] : {std::pair{kSecond, second}, std::pair{kMaxSecond, max_second}}) {
-    if (out.empty() || !frame.has(stream)) continue;
-    write_second_moments(frame, block, stream, decode_classes(frame, block, stream, payload, selector, where), out);
+  if (!targets.reference.empty()) {
+    assert(targets.reference.size() == weight_classes.size());
+    dequantize_add(weight_classes.data(), weight_table(frame).data(), weight_classes.size(), targets.reference.data());
+    if (check_reference && hash_floats(targets.reference) != frame.blocks[block].reference_hash) {
+      throw bad_input(where, fmt::format("block {} does not reconstruct to what was stored", block),
+                      "this file or an earlier one of the chain is damaged");
+    }
   }
+  if (moments) decode_moments(frame, block, payload, weight_classes, targets, where);
 }
 
 }  // namespace kinglet::excp

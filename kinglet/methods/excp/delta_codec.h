@@ -41,13 +41,15 @@ class NonFiniteValues : public Error {
 // moments, both naming the tensor, before anything is written.
 DeltaFrame encode_delta(const DeltaInput& input, const Options& options, const std::function<void(ByteView)>& write);
 
-// reference[0..block_size) of block b: What_{t-1} in, What_t out. `payload`: the block's coded bytes. Checks the
-// payload hash; and, with `check_reference`, the reference hash. Raises Error (bad input) when anything disagrees.
-void decode_weight_block(const DeltaFrame& frame, std::uint64_t block, ByteView payload, std::span<float> reference,
-                         std::string_view where, bool check_reference = true);
+// What to reconstruct of one block: [block_size] each, or empty when not wanted. Moments need no chain.
+struct BlockTargets {
+  std::span<float> reference;  // in: What_{t-1}, out: What_t
+  std::span<float> first, second, max_second;
+};
 
-// The moments of block b; spans may be empty when not wanted. Needs no chain.
-void decode_moment_block(const DeltaFrame& frame, std::uint64_t block, ByteView payload, std::span<float> first,
-                         std::span<float> second, std::span<float> max_second, std::string_view where);
+// `payload`: the block's coded bytes. Checks their hash and, with `check_reference`, the hash of What_t. Raises Error
+// (bad input) when anything disagrees. Streams that the frame does not have are left alone.
+void decode_block(const DeltaFrame& frame, std::uint64_t block, ByteView payload, const BlockTargets& targets,
+                  std::string_view where, bool check_reference = true);
 
 }  // namespace kinglet::excp

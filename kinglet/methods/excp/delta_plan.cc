@@ -15,11 +15,13 @@ namespace {
 // ------------------------------------------------------------------------- pass 1: medians, sums, bad values
 
 struct Totals {
-  MagnitudeMedian residuals;
+  ValueHistogram residuals;
+  std::uint64_t zero_residuals = 0;
   double first_magnitudes = 0, second = 0;
 };
 
-struct BadValues {
+struct Counts {
+  std::uint64_t zero_residuals = 0;
   std::uint64_t weight = 0, first = 0, second = 0, negative = 0;
 };
 
@@ -27,8 +29,9 @@ struct BlockSums {
   double first = 0, second = 0;
 };
 
-void scan_window(const Window& window, MagnitudeMedian& median, BlockSums& sums, BadValues& bad) {
-  median.add_high(window.delta, window.n);
+void scan_window(const Window& window, ValueHistogram& residuals, BlockSums& sums, Counts& bad) {
+  residuals.add(window.delta, window.n);
+  bad.zero_residuals += count_zeros(window.delta, window.n);
   bad.weight += check_values(window.delta, window.n).nonfinite;
   if (window.first != nullptr) {
     bad.first += check_values(window.first, window.n).nonfinite;
@@ -43,9 +46,9 @@ void scan_window(const Window& window, MagnitudeMedian& median, BlockSums& sums,
   if (window.second != nullptr) sums.second += sum(window.second, window.n);
 }
 
-void refuse_bad_values(const DeltaInput& input, const std::vector<BadValues>& workers) {
-  BadValues bad;
-  for (const BadValues& worker : workers) {
+void refuse_bad_values(const DeltaInput& input, const std::vector<Counts>& workers) {
+  Counts bad;
+  for (const Counts& worker : workers) {
     bad.weight += worker.weight;
     bad.first += worker.first;
     bad.second += worker.second;
@@ -68,18 +71,19 @@ void refuse_bad_values(const DeltaInput& input, const std::vector<BadValues>& wo
 
 Totals scan(const DeltaInput& input) {
   const std::int64_t workers = worker_count(input.n);
-  std::vector<MagnitudeMedian> medians(static_cast<std::size_t>(workers));
-  std::vector<BadValues> bad(static_cast<std::size_t>(workers));
+  std::vector<ValueHistogram> residuals(static_cast<std::size_t>(workers));
+  std::vector<Counts> bad(static_cast<std::size_t>(workers));
   std::vector<WindowReader> readers(static_cast<std::size_t>(workers), WindowReader(input));
   std::vector<BlockSums> sums(block_count(input.n));
   for_each_block(input.n, workers, [&](std::size_t worker, std::uint64_t block) {
     for_each_window(input.n, block, [&](std::uint64_t begin, std::uint64_t n) {
-      scan_window(readers[worker].all(begin, n), medians[worker], sums[block], bad[worker]);
+      scan_window(readers[worker].all(begin, n), residuals[worker], sums[block], bad[worker]);
     });
   });
   refuse_bad_values(input, bad);
-  for (std::size_t worker = 1; worker < medians.size(); ++worker) medians[0].merge_high(medians[worker]);
-  Totals totals{std::move(medians[0])};
+  for (std::size_t worker = 1; worker < residuals.size(); ++worker) residuals[0].merge(residuals[worker]);
+  Totals totals{std::move(residuals[0])};
+  for (const Counts& worker : bad) totals.zero_residuals += worker.zero_residuals;
   for (const BlockSums& block : sums) {  // in block order, whatever the number of workers
     totals.first_magnitudes += block.first;
     totals.second += block.second;
@@ -87,47 +91,45 @@ Totals scan(const DeltaInput& input) {
   return totals;
 }
 
-// Second half of the exact selection: the value of the selected rank.
-float finish_selection(const DeltaInput& input, const MagnitudeMedian& selected) {
+// Pass 1b: the exact residual magnitude of a rank.
+float residual_of_rank(const DeltaInput& input, ValueHistogram& residuals, std::uint64_t rank) {
   const std::int64_t workers = worker_count(input.n);
-  std::vector<MagnitudeMedian> parts(static_cast<std::size_t>(workers), selected);
+  std::vector<MagnitudeSelector> parts(static_cast<std::size_t>(workers), MagnitudeSelector(residuals, rank));
   std::vector<WindowReader> readers(static_cast<std::size_t>(workers), WindowReader(input));
   for_each_block(input.n, workers, [&](std::size_t worker, std::uint64_t block) {
     for_each_window(input.n, block, [&](std::uint64_t begin, std::uint64_t n) {
-      parts[worker].add_low(readers[worker].residual(begin, n).delta, n);
+      parts[worker].add(readers[worker].residual(begin, n).delta, n);
     });
   });
-  for (std::size_t worker = 1; worker < parts.size(); ++worker) parts[0].merge_low(parts[worker]);
+  for (std::size_t worker = 1; worker < parts.size(); ++worker) parts[0].merge(parts[worker]);
   return parts[0].value();
 }
 
 // ------------------------------------------------------------------------- thresholds
 
-float median_magnitude(const DeltaInput& input, const Options& options, const MagnitudeMedian& residuals) {
-  MagnitudeMedian selected = residuals;
-  return selected.select(options.median_of_nonzeros) ? finish_selection(input, selected) : 0;
+// The lower median; zeros stand first in the order of magnitudes.
+float median_magnitude(const DeltaInput& input, const Options& options, Totals& totals) {
+  const std::uint64_t skipped = options.median_of_nonzeros ? totals.zero_residuals : 0;
+  return residual_of_rank(input, totals.residuals, skipped + (input.n - skipped - 1) / 2);
 }
 
 // The smallest threshold that prunes the wanted share.
-float sparsity_threshold(const DeltaInput& input, double sparsity, const MagnitudeMedian& residuals) {
+float sparsity_threshold(const DeltaInput& input, double sparsity, Totals& totals) {
   const auto pruned = static_cast<std::uint64_t>(std::ceil(sparsity * static_cast<double>(input.n)));
-  if (pruned == 0) return 0;
-  MagnitudeMedian selected = residuals;
-  selected.select_rank(std::min(pruned, input.n) - 1);
-  return finish_selection(input, selected);
+  return pruned == 0 ? 0 : residual_of_rank(input, totals.residuals, std::min(pruned, input.n) - 1);
 }
 
-void set_thresholds(const DeltaInput& input, const Options& options, const Totals& totals, DeltaPlan& plan) {
+void set_thresholds(const DeltaInput& input, const Options& options, Totals& totals, DeltaPlan& plan) {
   const auto n = static_cast<double>(input.n);
   const double mean_second = totals.second / n;
-  plan.zero_residuals = totals.residuals.zeros();
+  plan.zero_residuals = totals.zero_residuals;
   plan.moment_threshold = static_cast<float>(options.beta * totals.first_magnitudes / n);
   plan.joint_mask = options.joint_mask && plan.zero_residuals < input.n;
   if (plan.zero_residuals == input.n) return;  // frozen: nothing to prune
 
-  const float median = median_magnitude(input, options, totals.residuals);
+  const float median = median_magnitude(input, options, totals);
   if (options.target_sparsity) {
-    plan.weight_threshold = sparsity_threshold(input, *options.target_sparsity, totals.residuals);
+    plan.weight_threshold = sparsity_threshold(input, *options.target_sparsity, totals);
     plan.lambda = median > 0 ? static_cast<double>(plan.weight_threshold) / static_cast<double>(median) : 0;
     return;
   }
@@ -187,20 +189,45 @@ Kept for_each_masked_window(const DeltaInput& input, const DeltaPlan& plan, cons
 
 using Points = std::array<std::vector<WeightedPoint>, kStreams>;
 
-Points collect_survivors(const DeltaInput& input, DeltaPlan& plan) {
-  std::vector<std::array<Survivors, kStreams>> parts(static_cast<std::size_t>(worker_count(input.n)));
+// The residuals' histogram of pass 1 already holds the kept weights; only the two bins that the threshold splits need
+// another look. Not with element-wise thresholds, and not when exact values will do.
+bool can_use_residual_histogram(const DeltaPlan& plan, ValueHistogram& residuals) {
+  return plan.element_cap == 0 && residuals.count_from_bin_of(plan.weight_threshold) > 2 * Survivors::kExactLimit;
+}
+
+struct SurvivorParts {
+  std::array<Survivors, kStreams> streams;
+  ValueHistogram::Edge edge;
+
+  explicit SurvivorParts(float threshold) : edge(threshold) {}
+};
+
+Points collect_survivors(const DeltaInput& input, ValueHistogram& residuals, DeltaPlan& plan) {
+  const bool from_histogram = can_use_residual_histogram(plan, residuals);
+  std::vector<SurvivorParts> parts;
+  for (std::int64_t worker = 0; worker < worker_count(input.n); ++worker) parts.emplace_back(plan.weight_threshold);
   const Kept kept =
       for_each_masked_window(input, plan, [&](std::size_t worker, const Window& window, const std::uint8_t* flags) {
-        for (std::size_t stream = 0; stream < kStreams; ++stream) {
-          if (const float* x = array_of(window, stream)) parts[worker][stream].add(x, flags, flag_of(stream), window.n);
+        if (from_histogram) parts[worker].edge.add(window.delta, window.n);
+        for (std::size_t stream = from_histogram ? kFirst : kWeight; stream < kStreams; ++stream) {
+          const float* x = array_of(window, stream);
+          if (x != nullptr) parts[worker].streams[stream].add(x, flags, flag_of(stream), window.n);
         }
       });
   plan.weights_kept = kept.weights;
   plan.moments_kept = kept.moments;
   Points points;
+  for (std::size_t worker = 1; worker < parts.size(); ++worker) parts[0].edge.merge(parts[worker].edge);
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
-    for (std::size_t worker = 1; worker < parts.size(); ++worker) parts[0][stream].merge(parts[worker][stream]);
-    points[stream] = parts[0][stream].points();
+    for (std::size_t worker = 1; worker < parts.size(); ++worker) {
+      parts[0].streams[stream].merge(parts[worker].streams[stream]);
+    }
+    points[stream] = parts[0].streams[stream].points();
+  }
+  if (from_histogram) {
+    for (const ValueHistogram::Bin& bin : residuals.bins_above(plan.weight_threshold, parts[0].edge)) {
+      points[kWeight].push_back({bin.mean, bin.count});
+    }
   }
   return points;
 }
@@ -236,8 +263,8 @@ std::vector<float> gather_survivors(const DeltaInput& input, const DeltaPlan& pl
   return values;
 }
 
-void make_codebooks(const DeltaInput& input, const Options& options, DeltaPlan& plan) {
-  Points points = collect_survivors(input, plan);
+void make_codebooks(const DeltaInput& input, const Options& options, ValueHistogram& residuals, DeltaPlan& plan) {
+  Points points = collect_survivors(input, residuals, plan);
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     const int bits = stream == kWeight ? options.weight_bits : options.moment_bits;
     const auto limit = static_cast<std::size_t>(max_centres(bits));
@@ -245,7 +272,7 @@ void make_codebooks(const DeltaInput& input, const Options& options, DeltaPlan& 
     if (mine.empty()) continue;
     std::uint64_t kept = 0;
     for (const WeightedPoint& point : mine) kept += point.count;
-    if (mine.size() <= limit && kept > Survivors::kExactLimit) refine_few_values(input, plan, stream, limit, mine);
+    if (mine.size() <= limit && kept > mine.size()) refine_few_values(input, plan, stream, limit, mine);
     const bool positive = stream >= kSecond && !options.fp16_codebooks;
     Quantizer quantizer;
     if (options.sampled_kmeans && mine.size() > limit) {
@@ -320,9 +347,9 @@ Kept keep_flags(const Window& window, const DeltaPlan& plan, float* scratch, std
 
 DeltaPlan plan_delta(const DeltaInput& input, const Options& options) {
   DeltaPlan plan;
-  const Totals totals = scan(input);
+  Totals totals = scan(input);
   set_thresholds(input, options, totals, plan);
-  make_codebooks(input, options, plan);
+  make_codebooks(input, options, totals.residuals, plan);
   if (options.fill_pruned_second && input.second_moment) make_row_means(input, plan);
   return plan;
 }

@@ -13,7 +13,6 @@ namespace {
 
 enum Representation : std::uint8_t { kSingle = 0, kPacked = 1 };
 
-constexpr std::size_t kFewSymbols = 4096;  // a table for packed symbols cannot pay below this
 constexpr double kPackedTolerance = 1.01;  // packed symbols take half the time
 
 std::size_t packed_size(std::size_t n, int bits) { return (n * static_cast<std::size_t>(bits) + 7) / 8; }
@@ -24,20 +23,30 @@ std::vector<std::uint8_t> pack(std::span<const std::uint8_t> symbols, int bits) 
   return packed;
 }
 
+// Counts of the single symbols from those of the packed ones. `padding`: zero symbols that packing added.
+SymbolCounts single_counts(const SymbolCounts& packed, int bits, std::uint64_t padding) {
+  SymbolCounts counts{};
+  const unsigned mask = (1U << bits) - 1;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    for (int shift = 0; shift < 8; shift += bits) counts[byte >> shift & mask] += packed[byte];
+  }
+  counts[0] -= padding;
+  return counts;
+}
+
 void encode_with_rans(std::span<const std::uint8_t> symbols, int bits, Bytes& out) {
-  const RansModel single = rans_model(symbols);
-  if (bits == 8 || symbols.size() < kFewSymbols) {
-    // Few symbols that do not compress are still worth packing.
-    if (bits == 8 || single.bytes <= static_cast<double>(packed_size(symbols.size(), bits))) {
-      out.push_back(std::byte{kSingle});
-      return rans_encode(symbols, single, out);
-    }
+  if (bits == 8) {
+    out.push_back(std::byte{kSingle});
+    return rans_encode(symbols, out);
   }
   const std::vector<std::uint8_t> packed = pack(symbols, bits);
-  const RansModel pairs = rans_model(packed);
-  if (pairs.bytes <= single.bytes * kPackedTolerance) {
+  const SymbolCounts counts = count_symbols(packed);
+  const RansModel together = rans_model(counts);
+  const RansModel single =
+      rans_model(single_counts(counts, bits, packed.size() * 8 / static_cast<unsigned>(bits) - symbols.size()));
+  if (together.bytes <= single.bytes * kPackedTolerance) {
     out.push_back(std::byte{kPacked});
-    rans_encode(packed, pairs, out);
+    rans_encode(packed, together, out);
   } else {
     out.push_back(std::byte{kSingle});
     rans_encode(symbols, single, out);

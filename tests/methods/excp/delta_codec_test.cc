@@ -287,8 +287,7 @@ TEST(DeltaCodec, HostileFramesNeverCrash) {
       if (frame.n > 100000) continue;
       for (std::uint64_t block = 0; block < frame.blocks.size(); ++block) {
         Floats weight(block_size(frame.n, block)), first(weight.size()), second(weight.size()), third(weight.size());
-        decode_moment_block(frame, block, encoded.payloads[0], first, second, third, "test");
-        decode_weight_block(frame, block, encoded.payloads[0], weight, "test", false);
+        decode_block(frame, block, encoded.payloads[0], {weight, first, second, third}, "test", false);
       }
     } catch (const Error&) {
     }

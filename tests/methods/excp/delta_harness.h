@@ -67,9 +67,8 @@ inline Decoded decode(const Encoded& encoded, const Floats& previous) {
     const auto part = [&](Floats& values) {
       return std::span(values).subspan(block * excp::kBlockElements, excp::block_size(frame.n, block));
     };
-    excp::decode_weight_block(frame, block, encoded.payloads[block], part(result.weight), "test");
-    excp::decode_moment_block(frame, block, encoded.payloads[block], part(result.first), part(result.second),
-                              part(result.max_second), "test");
+    excp::decode_block(frame, block, encoded.payloads[block],
+                       {part(result.weight), part(result.first), part(result.second), part(result.max_second)}, "test");
   }
   return result;
 }
