@@ -64,7 +64,7 @@ struct Result {
   std::vector<float> reference;
 };
 
-ArrayView view(const std::vector<float>& values) { return {DType::kF32, std::as_bytes(std::span(values))}; }
+NumberArray view(const std::vector<float>& values) { return {DType::kF32, std::as_bytes(std::span(values))}; }
 
 void encode(const Parameter& parameter, const Options& options, Result& result) {
   result.payload.clear();

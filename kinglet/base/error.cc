@@ -89,7 +89,10 @@ std::string printable(std::string_view text) {
     const bool c1_control = length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0;
     const bool line_separator =
         length == 3 && text.substr(i, 2) == "\xE2\x80" && (text[i + 2] == '\xA8' || text[i + 2] == '\xA9');
-    if (length == 0 || (length == 1 && (byte < 0x20 || byte == 0x7F)) || c1_control || line_separator) {
+    // U+FFFE and U+FFFF are no characters; XML forbids them.
+    const bool no_character =
+        length == 3 && text.substr(i, 2) == "\xEF\xBF" && (text[i + 2] == '\xBE' || text[i + 2] == '\xBF');
+    if (length == 0 || (length == 1 && (byte < 0x20 || byte == 0x7F)) || c1_control || line_separator || no_character) {
       const std::size_t escaped = length == 0 ? 1 : length;
       for (std::size_t k = 0; k < escaped; ++k) {
         out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i + k]));

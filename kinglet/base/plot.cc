@@ -16,6 +16,12 @@ namespace {
 constexpr std::array<const char*, 7> kColours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
                                                  "#E69F00", "#56B4E9", "#444444"};
 constexpr double kLeft = 74, kRight = 18, kTop = 40, kBottom = 58;
+// Values beyond these are not drawn: near the ends of the number range the arithmetic of an axis would overflow.
+constexpr double kLargest = 1e290, kSmallest = 1e-290;
+
+bool plottable(double value, bool log) {
+  return std::isfinite(value) && std::abs(value) <= kLargest && (!log || value >= kSmallest);
+}
 
 struct Axis {
   double low = 0, high = 1;
@@ -26,7 +32,7 @@ struct Axis {
     if (log) return (std::log10(value) - std::log10(low)) / (std::log10(high) - std::log10(low));
     return (value - low) / (high - low);
   }
-  bool drawable(double value) const { return std::isfinite(value) && (!log || value > 0); }
+  bool drawable(double value) const { return plottable(value, log); }
 };
 
 // Ticks at 1, 2 or 5 times a power of ten (or at powers of ten), the range widened to the outer ticks.
@@ -42,8 +48,9 @@ Axis make_axis(double low, double high, bool log) {
     axis.high = std::pow(10, last);
     return axis;
   }
-  if (high == low) {
-    const double pad = low == 0 ? 1 : std::abs(low) * 0.1;
+  const double largest = std::max(std::abs(low), std::abs(high));
+  if (high - low <= 1e-12 * largest || high - low < kSmallest) {
+    const double pad = largest < kSmallest ? 1 : largest * 0.1;
     low -= pad;
     high += pad;
   }
@@ -60,11 +67,11 @@ Axis make_axis(double low, double high, bool log) {
 }
 
 std::pair<double, double> finite_range(const std::vector<PlotSeries>& series, std::vector<double> PlotSeries::*values,
-                                       bool positive_only) {
+                                       bool log) {
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (const PlotSeries& one : series) {
     for (const double value : one.*values) {
-      if (!std::isfinite(value) || (positive_only && value <= 0)) continue;
+      if (!plottable(value, log)) continue;
       low = std::min(low, value);
       high = std::max(high, value);
     }

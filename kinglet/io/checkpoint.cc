@@ -160,20 +160,34 @@ ByteView Checkpoint::bytes(RegionRef region) const {
   return state_->maps[region.file].bytes().subspan(place.offset, place.bytes);
 }
 
+namespace {
+
+NumberArray numbers(const Checkpoint& checkpoint, RegionRef region) {
+  return NumberArray{checkpoint.files()[region.file].regions[region.region].dtype, checkpoint.bytes(region)};
+}
+
+}  // namespace
+
 void Checkpoint::check_pairing_against(const Checkpoint& previous) const {
-  if (state_->trust_order) return;
-  const auto numbers = [](const Checkpoint& checkpoint, RegionRef region) {
-    return NumberArray{checkpoint.files()[region.file].regions[region.region].dtype, checkpoint.bytes(region)};
-  };
   std::map<std::string, const Parameter*> before;
   for (const Parameter& parameter : previous.parameters()) before[parameter.name] = &parameter;
+  check_pairing([&](const Parameter& parameter) -> std::optional<NumberArray> {
+    const auto old = before.find(parameter.name);
+    if (old == before.end() || old->second->shape != parameter.shape) return {};
+    return numbers(previous, old->second->weight);
+  });
+}
+
+void Checkpoint::check_pairing(const std::function<std::optional<NumberArray>(const Parameter&)>& weight_before) const {
+  if (state_->trust_order) return;
   std::vector<MovedParameter> moved;
   for (const Parameter& parameter : parameters()) {
-    const auto old = before.find(parameter.name);
-    if (!parameter.first_moment || old == before.end() || old->second->shape != parameter.shape) continue;
+    if (!parameter.first_moment) continue;
+    const auto before = weight_before(parameter);
+    if (!before) continue;
     MovedParameter entry{parameter.name,
                          parameter.shape,
-                         numbers(previous, old->second->weight),
+                         *before,
                          numbers(*this, parameter.weight),
                          numbers(*this, *parameter.first_moment),
                          {}};

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "kinglet/base/files.h"
 #include "kinglet/io/dtype.h"
+#include "kinglet/io/number_array.h"
 
 namespace kinglet {
 
@@ -24,7 +26,7 @@ struct Region {
   std::uint64_t offset = 0;  // in the file
   std::uint64_t bytes = 0;   // a multiple of item_size(dtype)
   DType dtype = DType::kU8;
-  std::string label;         // for people: tensor name or path inside the pickle
+  std::string label;  // for people: tensor name or path inside the pickle
 };
 
 struct RegionChecksum {
@@ -33,9 +35,9 @@ struct RegionChecksum {
 };
 
 struct FileLayout {
-  std::string name;                       // path relative to the checkpoint folder, '/' separated; never absolute
+  std::string name;  // path relative to the checkpoint folder, '/' separated; never absolute
   std::uint64_t size = 0;
-  std::vector<Region> regions;            // ascending, disjoint; empty for files kept verbatim
+  std::vector<Region> regions;  // ascending, disjoint; empty for files kept verbatim
   std::vector<RegionChecksum> checksums;
 };
 
@@ -77,15 +79,17 @@ class Checkpoint {
 
   const std::vector<Parameter>& parameters() const;  // in optimizer order where there is one, else file order
   OptimizerKind optimizer() const;
-  const std::string& pairing_rule() const;           // how weights and moments were matched, for people; may be empty
-  std::optional<std::int64_t> step() const;          // trainer_state.json, folder name "checkpoint-N", "global_stepN"
-  const std::vector<std::string>& notes() const;     // what could not be understood, for the user
+  const std::string& pairing_rule() const;        // how weights and moments were matched, for people; may be empty
+  std::optional<std::int64_t> step() const;       // trainer_state.json, folder name "checkpoint-N", "global_stepN"
+  const std::vector<std::string>& notes() const;  // what could not be understood, for the user
 
   // Compares the direction of the step between two checkpoints with -exp_avg/(sqrt(exp_avg_sq)+eps): weights that move
   // along the moments given to another tensor of the same shape, and not along their own, are paired wrongly (the exact
   // rule: pairing_check.h). Parameters of fewer than 16384 elements are not judged.
   // Raises Error when the pairing fails; a no-op with trust_order.
   void check_pairing_against(const Checkpoint& previous) const;
+  // The same against weights from elsewhere: `weight_before` gives a parameter's earlier values, or nothing.
+  void check_pairing(const std::function<std::optional<NumberArray>(const Parameter&)>& weight_before) const;
 
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;

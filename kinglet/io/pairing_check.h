@@ -18,16 +18,9 @@
 #include <string>
 #include <vector>
 
-#include "kinglet/base/files.h"
-#include "kinglet/io/dtype.h"
+#include "kinglet/io/number_array.h"
 
 namespace kinglet {
-
-// A flat array in a file; F32, F16, BF16 or F64; may be unaligned.
-struct NumberArray {
-  DType dtype = DType::kF32;
-  ByteView data;
-};
 
 // One parameter at two checkpoints; all arrays have the same number of elements.
 struct MovedParameter {

@@ -14,7 +14,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
-#include "kinglet/methods/excp/array_view.h"
+#include "kinglet/io/number_array.h"
 #include "kinglet/methods/excp/delta_frame.h"
 #include "kinglet/methods/excp/options.h"
 
@@ -24,11 +24,11 @@ struct DeltaInput {
   std::string name;
   std::uint64_t n = 0;           // elements; at most 2^32 - 1
   std::uint64_t row_length = 0;  // last dimension, for fill_pruned_second; 0 = n
-  ArrayView weight;
-  std::optional<ArrayView> first_moment;       // exp_avg, or the one moment of SGD and Lion
-  std::optional<ArrayView> second_moment;      // exp_avg_sq; needs first_moment
-  std::optional<ArrayView> max_second_moment;  // needs second_moment
-  std::span<float> reference;                  // in: What_{t-1} [n]; out: What_t [n], bit-exact with every decoder
+  NumberArray weight;
+  std::optional<NumberArray> first_moment;       // exp_avg, or the one moment of SGD and Lion
+  std::optional<NumberArray> second_moment;      // exp_avg_sq; needs first_moment
+  std::optional<NumberArray> max_second_moment;  // needs second_moment
+  std::span<float> reference;                    // in: What_{t-1} [n]; out: What_t [n], bit-exact with every decoder
 };
 
 // NaN or infinity in the weights or moments; nothing was written and `reference` is untouched.

@@ -20,20 +20,10 @@
 #include <vector>
 
 #include "kinglet/io/checkpoint.h"
+#include "kinglet/methods/excp/manifest.h"
 #include "kinglet/methods/excp/options.h"
 
 namespace kinglet::excp {
-
-struct StepInfo {
-  std::int64_t step = 0;
-  bool key = false;
-  bool lossy = false;  // what `get` returns differs from what was added
-  std::optional<std::int64_t> parent;
-  std::uint64_t original_bytes = 0;
-  std::uint64_t stored_bytes = 0;
-  std::string file;        // relative to the store
-  std::uint64_t hash = 0;  // XXH3 of the container file, pins it for its children
-};
 
 struct AddReport {
   StepInfo info;

@@ -179,7 +179,7 @@ TEST(DeltaCodec, HalfPrecisionWeightsAreReadExactly) {
   for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF64}) {
     Bytes stored(5000 * item_size(dtype) + 1);  // one byte off: unaligned, as in a file
     store_f32(parameter.weight.data(), 5000, dtype, stored.data() + 1);
-    const ArrayView array{dtype, ByteView(stored).subspan(1)};
+    const NumberArray array{dtype, ByteView(stored).subspan(1)};
     Floats loaded(5000);
     load_f32(array, 0, 5000, loaded.data());
     const TestParameter rounded{parameter.previous, loaded, parameter.first, parameter.second, {}, 0};

@@ -17,7 +17,7 @@ using excp::DeltaFrame;
 using excp::Options;
 using Floats = std::vector<float>;
 
-inline excp::ArrayView view(const Floats& values) { return {DType::kF32, std::as_bytes(std::span(values))}; }
+inline NumberArray view(const Floats& values) { return {DType::kF32, std::as_bytes(std::span(values))}; }
 
 struct TestParameter {
   Floats previous, weight;  // previous: the reference, What_{t-1}

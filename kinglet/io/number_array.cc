@@ -1,9 +1,9 @@
-#include "kinglet/methods/excp/array_view.h"
+#include "kinglet/io/number_array.h"
 
 #include <cassert>
 #include <cstring>
 
-namespace kinglet::excp {
+namespace kinglet {
 namespace {
 
 template <typename Stored, typename Convert>
@@ -25,7 +25,7 @@ void convert_to(const float* values, std::uint64_t n, std::byte* out, Convert co
 
 }  // namespace
 
-void load_f32(const ArrayView& array, std::uint64_t begin, std::uint64_t n, float* out) {
+void load_f32(const NumberArray& array, std::uint64_t begin, std::uint64_t n, float* out) {
   assert(begin + n <= array.size());
   const std::byte* data = array.data.data() + begin * item_size(array.dtype);
   switch (array.dtype) {
@@ -44,7 +44,7 @@ void load_f32(const ArrayView& array, std::uint64_t begin, std::uint64_t n, floa
   }
 }
 
-const float* view_f32(const ArrayView& array, std::uint64_t begin, std::uint64_t n, float* scratch) {
+const float* view_f32(const NumberArray& array, std::uint64_t begin, std::uint64_t n, float* scratch) {
   const std::byte* data = array.data.data() + begin * item_size(array.dtype);
   if (array.dtype == DType::kF32 && reinterpret_cast<std::uintptr_t>(data) % alignof(float) == 0) {
     return reinterpret_cast<const float*>(data);
@@ -70,4 +70,4 @@ void store_f32(const float* values, std::uint64_t n, DType dtype, std::byte* out
   }
 }
 
-}  // namespace kinglet::excp
+}  // namespace kinglet

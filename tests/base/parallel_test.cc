@@ -1,0 +1,93 @@
+#include "kinglet/base/parallel.h"
+
+#include <atomic>
+#include <set>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace kinglet {
+namespace {
+
+class Parallel : public testing::TestWithParam<int> {
+ protected:
+  Parallel() { set_num_threads(GetParam()); }
+  ~Parallel() override {
+    set_num_threads(0);
+    set_parallel_backend({});
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Threads, Parallel, testing::Values(1, 2, 3, 8));
+
+TEST_P(Parallel, EachIndexOnce) {
+  for (const std::int64_t count : {0, 1, 2, 7, 1000}) {
+    std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
+    parallel_for(count, [&](std::int64_t i) { ++calls[static_cast<std::size_t>(i)]; });
+    for (const auto& times : calls) ASSERT_EQ(times, 1) << count;
+  }
+}
+
+TEST_P(Parallel, TheFirstExceptionComesBackAndStopsTheRest) {
+  std::atomic<int> started{0};
+  try {
+    parallel_for(100'000, [&](std::int64_t i) {
+      ++started;
+      if (i == 3) throw std::runtime_error("three");
+    });
+    FAIL();
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "three");
+  }
+  EXPECT_GE(started, 4);
+  // A worker that lost its core to others may be late, but not by all of the work.
+  EXPECT_LT(started, 100'000);
+  std::atomic<int> after{0};
+  parallel_for(10, [&](std::int64_t) { ++after; });
+  EXPECT_EQ(after, 10);
+}
+
+TEST_P(Parallel, NestedCallsRunInTheThreadOfTheirCaller) {
+  std::atomic<int> calls{0};
+  std::atomic<bool> strayed{false};
+  parallel_for(8, [&](std::int64_t) {
+    const std::thread::id outer = std::this_thread::get_id();
+    parallel_for(16, [&](std::int64_t) {
+      ++calls;
+      if (std::this_thread::get_id() != outer) strayed = true;
+    });
+  });
+  EXPECT_EQ(calls, 128);
+  EXPECT_FALSE(strayed);
+}
+
+TEST_P(Parallel, ABackendRunsTheWork) {
+  int used = 0;
+  set_parallel_backend([&](std::int64_t count, const std::function<void(std::int64_t)>& body) {
+    ++used;
+    for (std::int64_t i = count; i-- > 0;) body(i);
+  });
+  std::set<std::int64_t> seen;
+  parallel_for(50, [&](std::int64_t i) { seen.insert(i); });
+  EXPECT_EQ(seen.size(), 50u);
+  EXPECT_EQ(used, GetParam() > 1 ? 1 : 0);  // one thread needs no backend
+  EXPECT_THROW(parallel_for(50,
+                            [](std::int64_t i) {
+                              if (i == 9) throw std::out_of_range("nine");
+                            }),
+               std::out_of_range);
+}
+
+TEST(ParallelThreads, AtLeastOneAndAsSet) {
+  EXPECT_GE(num_threads(), 1);
+  set_num_threads(5);
+  EXPECT_EQ(num_threads(), 5);
+  set_num_threads(-3);
+  EXPECT_GE(num_threads(), 1);
+  set_num_threads(0);
+}
+
+}  // namespace
+}  // namespace kinglet
