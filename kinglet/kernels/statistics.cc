@@ -82,6 +82,35 @@ double Sum(const float* x, std::size_t n) {
   return lanes[0];
 }
 
+// Like Sum: 16 accumulators for each of the two sums.
+void SquaredError(const float* HWY_RESTRICT x, const float* HWY_RESTRICT approximation, std::size_t n,
+                  double* HWY_RESTRICT result) {
+  double errors[16] = {}, squares[16] = {};
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (std::size_t lane = 0; lane < 16; ++lane) {
+      const double value = static_cast<double>(x[i + lane]);
+      const double error = value - static_cast<double>(approximation[i + lane]);
+      errors[lane] += error * error;
+      squares[lane] += value * value;
+    }
+  }
+  for (std::size_t lane = 0; i < n; ++i, ++lane) {
+    const double value = static_cast<double>(x[i]);
+    const double error = value - static_cast<double>(approximation[i]);
+    errors[lane] += error * error;
+    squares[lane] += value * value;
+  }
+  for (std::size_t width = 8; width > 0; width /= 2) {
+    for (std::size_t lane = 0; lane < width; ++lane) {
+      errors[lane] += errors[lane + width];
+      squares[lane] += squares[lane + width];
+    }
+  }
+  result[0] = errors[0];
+  result[1] = squares[0];
+}
+
 double SumValues(const float* x, std::size_t n) { return Sum<false>(x, n); }
 double SumMagnitudes(const float* x, std::size_t n) { return Sum<true>(x, n); }
 
@@ -173,6 +202,7 @@ HWY_EXPORT(LowHistogram);
 HWY_EXPORT(CountZeros);
 HWY_EXPORT(SumValues);
 HWY_EXPORT(SumMagnitudes);
+HWY_EXPORT(SquaredError);
 HWY_EXPORT(CheckValues);
 HWY_EXPORT(AddAll);
 HWY_EXPORT(AddFlagged);
@@ -198,6 +228,13 @@ void subtract(const float* a, const float* b, std::size_t n, float* out) {
 
 double sum(const float* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(SumValues)(x, n); }
 double sum_of_magnitudes(const float* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(SumMagnitudes)(x, n); }
+
+SquaredSums squared_error(const float* x, const float* approximation, std::size_t n) {
+  double result[2];
+  HWY_DYNAMIC_DISPATCH(SquaredError)(x, approximation, n, result);
+  return {result[0], result[1]};
+}
+
 std::uint64_t count_zeros(const float* x, std::size_t n) { return HWY_DYNAMIC_DISPATCH(CountZeros)(x, n); }
 
 ValueCheck check_values(const float* x, std::size_t n) {

@@ -19,6 +19,13 @@ void subtract(const float* a, const float* b, std::size_t n, float* out);
 double sum(const float* x, std::size_t n);
 double sum_of_magnitudes(const float* x, std::size_t n);
 
+// Sums of (x - approximation)^2 and of x^2, as sum().
+struct SquaredSums {
+  double error = 0;
+  double value = 0;
+};
+SquaredSums squared_error(const float* x, const float* approximation, std::size_t n);
+
 struct ValueCheck {
   std::uint64_t nonfinite = 0;  // NaN and infinities
   std::uint64_t negative = 0;   // below zero; -0 is not

@@ -124,6 +124,28 @@ TEST(Sums, SameBitsAtEveryLevelAndCloseToExact) {
   }
 }
 
+TEST(Sums, SquaredErrorIsTheSameAtEveryLevel) {
+  for (const std::size_t n : {0UL, 1UL, 15UL, 16UL, 17UL, 1000UL, 16384UL}) {
+    Rng rng(n);
+    std::vector<float> x(n), approximation(n);
+    double error = 0, value = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = static_cast<float>(rng.normal());
+      approximation[i] = x[i] + static_cast<float>(0.01 * rng.normal());
+      error += std::pow(static_cast<double>(x[i]) - static_cast<double>(approximation[i]), 2);
+      value += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    }
+    const SquaredSums first = squared_error(x.data(), approximation.data(), n);
+    EXPECT_NEAR(first.error, error, 1e-12 * (1 + error));
+    EXPECT_NEAR(first.value, value, 1e-12 * (1 + value));
+    at_every_simd_level([&] {
+      const SquaredSums other = squared_error(x.data(), approximation.data(), n);
+      EXPECT_EQ(std::bit_cast<std::uint64_t>(other.error), std::bit_cast<std::uint64_t>(first.error));
+      EXPECT_EQ(std::bit_cast<std::uint64_t>(other.value), std::bit_cast<std::uint64_t>(first.value));
+    });
+  }
+}
+
 TEST(CheckValues, CountsWhatMustNotOccur) {
   at_every_simd_level([] {
     std::vector<float> x(3000, 1.0F);

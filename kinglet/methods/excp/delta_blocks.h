@@ -19,6 +19,7 @@ struct Window {
   std::uint64_t begin = 0;  // in the tensor
   std::uint64_t n = 0;
   const float* delta = nullptr;  // weight - reference
+  const float* weight = nullptr;
   const float* first = nullptr;
   const float* second = nullptr;
   const float* max_second = nullptr;
@@ -32,7 +33,7 @@ class WindowReader {
   Window residual(std::uint64_t begin, std::uint64_t n) {
     const float* weight = view_f32(input_.weight, begin, n, scratch(weight_));
     subtract(weight, input_.reference.data() + begin, n, delta_.data());
-    return {begin, n, delta_.data()};
+    return {begin, n, delta_.data(), weight};
   }
   Window all(std::uint64_t begin, std::uint64_t n) {
     Window window = residual(begin, n);

@@ -40,6 +40,7 @@ struct BlockEncoder {
   Classes flags = Classes(kWindowElements), compacted;
   std::vector<float> scratch = std::vector<float>(kWindowElements);
   DecodeTable table;
+  SquaredSums sums;  // of the current block
 
   BlockEncoder(const DeltaInput& delta, const DeltaPlan& decisions, const Options& choices, const DeltaFrame& header)
       : input(delta), plan(decisions), options(choices), frame(header), reader(delta), table(weight_table(header)) {
@@ -59,6 +60,7 @@ struct BlockEncoder {
   }
 
   void quantize_block(std::uint64_t block) {
+    sums = {};
     for_each_window(input.n, block, [&](std::uint64_t begin, std::uint64_t n) {
       const Window window = reader.all(begin, n);
       keep_flags(window, plan, scratch.data(), flags.data());
@@ -67,7 +69,11 @@ struct BlockEncoder {
       if (window.first != nullptr) quantize_stream(kFirst, window.first, kKeepMoment, n, at);
       if (window.second != nullptr) quantize_stream(kSecond, window.second, kKeepMoment, n, at);
       if (window.max_second != nullptr) quantize_stream(kMaxSecond, window.max_second, kKeepMoment, n, at);
-      dequantize_add(classes[kWeight].data() + at, table.data(), n, input.reference.data() + begin);
+      float* reference = input.reference.data() + begin;
+      dequantize_add(classes[kWeight].data() + at, table.data(), n, reference);
+      const SquaredSums part = squared_error(window.weight, reference, n);
+      sums.error += part.error;
+      sums.value += part.value;
     });
   }
 
@@ -187,6 +193,7 @@ DeltaFrame encode_delta(const DeltaInput& input, const Options& options, const s
   for (std::uint64_t worker = 0; worker < workers; ++worker) encoders.emplace_back(input, plan, options, frame);
   // Waves of one block a worker, so that finished blocks are written in order and few wait in memory.
   std::vector<Bytes> payloads(workers);
+  std::vector<SquaredSums> sums(frame.blocks.size());
   for (std::uint64_t wave = 0; wave < frame.blocks.size(); wave += workers) {
     const std::uint64_t in_wave = std::min(workers, frame.blocks.size() - wave);
     check_interrupt();
@@ -194,8 +201,13 @@ DeltaFrame encode_delta(const DeltaInput& input, const Options& options, const s
       const auto worker = static_cast<std::size_t>(index);
       payloads[worker].clear();
       frame.blocks[wave + worker] = encoders[worker].encode(wave + worker, payloads[worker]);
+      sums[wave + worker] = encoders[worker].sums;
     });
     for (std::uint64_t worker = 0; worker < in_wave; ++worker) write(payloads[worker]);
+  }
+  for (const SquaredSums& block : sums) {  // in block order, whatever the number of workers
+    frame.squared_error += block.error;
+    frame.squared_weight += block.value;
   }
   return frame;
 }

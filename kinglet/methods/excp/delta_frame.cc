@@ -56,6 +56,8 @@ void append_frame(const DeltaFrame& frame, Bytes& out) {
   writer.varint(frame.weights_kept);
   writer.varint(frame.moments_kept);
   writer.varint(frame.zero_residuals);
+  writer.number(frame.squared_error);
+  writer.number(frame.squared_weight);
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     if (!frame.has(static_cast<Stream>(stream))) continue;
     writer.varint(frame.codebooks[stream].size());
@@ -98,6 +100,8 @@ DeltaFrame parse_frame(ByteView bytes, std::string_view where) {
   frame.weights_kept = reader.count(frame.n, "a count");
   frame.moments_kept = reader.count(frame.n, "a count");
   frame.zero_residuals = reader.count(frame.n, "a count");
+  frame.squared_error = reader.number<double>();
+  frame.squared_weight = reader.number<double>();
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     const auto which = static_cast<Stream>(stream);
     if (frame.has(which)) frame.codebooks[stream] = read_codebook(reader, frame.bits(which), which);

@@ -44,6 +44,8 @@ struct DeltaFrame {
   std::uint64_t weights_kept = 0;
   std::uint64_t moments_kept = 0;
   std::uint64_t zero_residuals = 0;  // elements that did not change at all
+  double squared_error = 0;          // sum of (W_t - What_t)^2
+  double squared_weight = 0;         // sum of W_t^2
   std::array<Codebook, kStreams> codebooks;
   std::uint64_t row_length = 0;    // with row_means: elements a row; else 0
   std::vector<float> row_means;    // fill_pruned_second: what pruned second moments become, row by row

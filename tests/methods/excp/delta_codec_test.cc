@@ -72,6 +72,22 @@ TEST(DeltaCodec, JointCodingChangesOnlyTheSize) {
   EXPECT_LT(a.payload_bytes(), b.payload_bytes() * 95 / 100);
 }
 
+TEST(DeltaCodec, TheRecordedErrorIsTheErrorOfTheReconstruction) {
+  const TestParameter parameter = trained_parameter(2 * kBlockElements + 77, 5);
+  Options options;
+  options.lambda = 1;
+  const Encoded encoded = encode(parameter, options);
+  double error = 0, value = 0;
+  for (std::size_t i = 0; i < parameter.weight.size(); ++i) {
+    const auto weight = static_cast<double>(parameter.weight[i]);
+    error += std::pow(weight - static_cast<double>(encoded.reference[i]), 2);
+    value += weight * weight;
+  }
+  EXPECT_GT(error, 0);
+  EXPECT_NEAR(encoded.frame.squared_error, error, 1e-9 * error);
+  EXPECT_NEAR(encoded.frame.squared_weight, value, 1e-9 * value);
+}
+
 TEST(DeltaCodec, LargerLambdaPrunesMore) {
   const TestParameter parameter = trained_parameter(100000, 3);
   std::uint64_t before = UINT64_MAX;
