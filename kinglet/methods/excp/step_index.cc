@@ -148,9 +148,12 @@ class IndexReader {
       if (region.bytes % item_size(region.dtype) != 0) reader_.fail("a region is no whole number of elements");
       region.label = reader_.text(kMaxName);
       if (flag()) region.array = read_array();
-      if (region.array && region.array->n != region.bytes / item_size(region.dtype)) {
+      if (!region.array) continue;
+      if (region.array->n != region.bytes / item_size(region.dtype)) {
         reader_.fail("an array and its region differ in size");
       }
+      const bool convertible = is_number_array(region.array->dtype) && is_number_array(region.dtype);
+      if (region.array->dtype != region.dtype && !convertible) reader_.fail("an array and its region differ in dtype");
     }
   }
 
@@ -174,6 +177,7 @@ class IndexReader {
       chunk.length = reader_.count(payload_end_, "a chunk length");
       check_payload(chunk.offset, chunk.length);
       chunk.size = reader_.count(kChunkBytes, "a chunk size");
+      if (chunk.size != kChunkBytes && &chunk != &file.chunks.back()) reader_.fail("a chunk is too small");
       chunk.hash = reader_.number<std::uint64_t>();
       chunk.after_parent = flag();
       total += chunk.size;
@@ -219,7 +223,8 @@ class IndexReader {
       check_frame(index, parameter);
     }
     const StoredRegion& weight = index.region(*parameter.regions[kWeight]);
-    if (parameter.has_reference && !is_number_array(weight.dtype)) reader_.fail("a reference of integers");
+    const bool numbers = is_number_array(weight.dtype) && (!weight.array || is_number_array(weight.array->dtype));
+    if (parameter.has_reference && !numbers) reader_.fail("a reference of integers");
   }
 
   void check_frame(const StepIndex& index, const StoredParameter& parameter) const {
@@ -241,8 +246,11 @@ class IndexReader {
 
   // Every region has exactly one owner or is an array of its own.
   void check(const StepIndex& index) const {
-    std::vector<std::vector<bool>> owned;
-    for (const StoredFile& file : index.files) owned.emplace_back(file.regions.size());
+    std::vector<std::vector<bool>> owned, predictable;
+    for (const StoredFile& file : index.files) {
+      owned.emplace_back(file.regions.size());
+      predictable.emplace_back(file.regions.size());
+    }
     for (const StoredParameter& parameter : index.parameters) {
       for (const auto& region : parameter.regions) {
         if (!region) continue;
@@ -250,12 +258,16 @@ class IndexReader {
         owned[region->file][region->region] = true;
       }
       if (index.is_key() && parameter.frame) reader_.fail("a key frame holds a delta");
+      const RegionRef weight = *parameter.regions[kWeight];
+      predictable[weight.file][weight.region] = parameter.has_reference && !index.is_key();
     }
     for (std::size_t file = 0; file < index.files.size(); ++file) {
       for (std::size_t region = 0; region < index.files[file].regions.size(); ++region) {
         const auto& array = index.files[file].regions[region].array;
         if (!owned[file][region] && !array) reader_.fail("a region has no data");
-        if (array && array->predicted && index.is_key()) reader_.fail("a key frame refers to a parent");
+        if (array && array->predicted && !(predictable[file][region] && is_predictable(array->dtype))) {
+          reader_.fail("an array refers to a parent that it cannot have");
+        }
       }
     }
   }

@@ -30,6 +30,11 @@ struct StoredArray {
   std::vector<Block> blocks;
 };
 
+// Whether differences to a reconstruction, rounded to this type, are taken.
+inline bool is_predictable(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
 // A piece of a file's bytes outside the coded regions.
 struct StoredChunk {
   std::uint64_t offset = 0;   // in the container
