@@ -109,7 +109,10 @@ class KeyEncoder {
       StoredChunk& chunk = index_.files[file].chunks[number];
       chunk.after_parent = false;
       queue_.add({chunk.size,
-                  [this, file, number](Bytes& out) { out = compress_bytes(chain_.chunk(chain_.last(), file, number)); },
+                  [this, &chunk, file, number](Bytes& out) {
+                    out = compress_bytes(chain_.chunk(chain_.last(), file, number));
+                    chunk.payload_hash = xxh3(out);
+                  },
                   [&chunk](std::uint64_t offset, std::uint64_t length) {
                     chunk.offset = offset;
                     chunk.length = length;

@@ -209,6 +209,7 @@ class StepEncoder {
         queue_.add({skeleton->chunk_size(number),
                     [this, &file, &chunk, skeleton, content, number](Bytes& out) {
                       out = encode_chunk(skeleton->gather(content, number), parent_chunk(file.name, number), chunk);
+                      chunk.payload_hash = xxh3(out);
                     },
                     [&chunk](std::uint64_t offset, std::uint64_t length) {
                       chunk.offset = offset;

@@ -14,12 +14,13 @@ constexpr std::string_view kMagic = "KNGLEXCP";
 constexpr std::string_view kEndMagic = "EXCPEND.";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kHeaderBytes = 16;  // magic, version u32, zero u32
-constexpr std::uint64_t kFooterBytes = 56;
+constexpr std::uint64_t kFooterBytes = 64;
 constexpr std::uint64_t kMaxIndex = std::uint64_t{1} << 30;
 
 struct Footer {
   std::uint64_t index_offset = 0, index_length = 0, index_size = 0;  // length: coded
   std::uint64_t index_hash = 0;                                      // of the index before coding
+  std::uint64_t coded_hash = 0;                                      // of the index as it stands in the file
   std::uint64_t file_size = 0;
 };
 
@@ -30,6 +31,7 @@ Bytes footer_bytes(const Footer& footer) {
   writer.number(footer.index_length);
   writer.number(footer.index_size);
   writer.number(footer.index_hash);
+  writer.number(footer.coded_hash);
   writer.number(footer.file_size);
   writer.number(xxh3(bytes));
   writer.bytes(as_bytes(kEndMagic));
@@ -61,8 +63,9 @@ Footer read_footer(ByteView file, const std::string& where) {
   footer.index_length = reader.number<std::uint64_t>();
   footer.index_size = reader.number<std::uint64_t>();
   footer.index_hash = reader.number<std::uint64_t>();
+  footer.coded_hash = reader.number<std::uint64_t>();
   footer.file_size = reader.number<std::uint64_t>();
-  if (reader.number<std::uint64_t>() != xxh3(bytes.first(40)) || as_text(reader.take(8)) != kEndMagic) {
+  if (reader.number<std::uint64_t>() != xxh3(bytes.first(kFooterBytes - 16)) || as_text(reader.take(8)) != kEndMagic) {
     reader.fail("the file ends in the wrong place");
   }
   const std::uint64_t end = file.size() - kFooterBytes;
@@ -89,6 +92,7 @@ std::uint64_t StepWriter::finish(const StepIndex& index) {
   footer.index_length = coded.size();
   footer.index_size = bytes.size();
   footer.index_hash = xxh3(bytes);
+  footer.coded_hash = xxh3(coded);
   footer.file_size = footer.index_offset + coded.size() + kFooterBytes;
   file_.append(coded);
   file_.append(footer_bytes(footer));
@@ -108,8 +112,10 @@ void StepFile::parse() {
   if (footer.index_size / kMaxExpansion > footer.index_length) {
     throw bad_input(where_, "the index claims an impossible size", "the file is damaged");
   }
+  const ByteView coded = bytes_.subspan(footer.index_offset, footer.index_length);
+  if (xxh3(coded) != footer.coded_hash) throw bad_input(where_, "the index is damaged", "restore another step");
   Bytes index(footer.index_size);
-  decompress_bytes(bytes_.subspan(footer.index_offset, footer.index_length), Coder::kZstd, index, where_);
+  decompress_bytes(coded, Coder::kZstd, index, where_);
   if (xxh3(index) != footer.index_hash) throw bad_input(where_, "the index is damaged", "restore another step");
   hash_ = footer.index_hash;
   index_ = parse_index(index, footer.index_offset, where_);
@@ -137,6 +143,9 @@ void StepFile::read_array_block(const StoredArray& array, std::uint64_t block, B
 Bytes StepFile::read_chunk(const StoredChunk& chunk, ByteView parent) const {
   Bytes bytes(chunk.size);
   const ByteView coded = bytes_.subspan(chunk.offset, chunk.length);
+  if (xxh3(coded) != chunk.payload_hash) {
+    throw bad_input(where_, "a chunk of a file does not match its checksum", "the file is damaged");
+  }
   if (chunk.after_parent)
     decompress_after(coded, parent, bytes, where_);
   else

@@ -51,6 +51,7 @@ void put(ByteWriter& writer, const StoredFile& file) {
     writer.varint(chunk.length);
     writer.varint(chunk.size);
     writer.number(chunk.hash);
+    writer.number(chunk.payload_hash);
     writer.number(static_cast<std::uint8_t>(chunk.after_parent ? 1 : 0));
   }
 }
@@ -179,6 +180,7 @@ class IndexReader {
       chunk.size = reader_.count(kChunkBytes, "a chunk size");
       if (chunk.size != kChunkBytes && &chunk != &file.chunks.back()) reader_.fail("a chunk is too small");
       chunk.hash = reader_.number<std::uint64_t>();
+      chunk.payload_hash = reader_.number<std::uint64_t>();
       chunk.after_parent = flag();
       total += chunk.size;
     }

@@ -37,11 +37,12 @@ inline bool is_predictable(DType dtype) {
 
 // A piece of a file's bytes outside the coded regions.
 struct StoredChunk {
-  std::uint64_t offset = 0;   // in the container
-  std::uint64_t length = 0;   // coded
-  std::uint64_t size = 0;     // original
-  std::uint64_t hash = 0;     // XXH3 of the original bytes
-  bool after_parent = false;  // coded with the parent's bytes of the same chunk as context
+  std::uint64_t offset = 0;        // in the container
+  std::uint64_t length = 0;        // coded
+  std::uint64_t size = 0;          // original
+  std::uint64_t hash = 0;          // XXH3 of the original bytes
+  std::uint64_t payload_hash = 0;  // XXH3 of the coded bytes
+  bool after_parent = false;       // coded with the parent's bytes of the same chunk as context
 };
 
 inline constexpr std::uint64_t kChunkBytes = std::uint64_t{16} << 20;
