@@ -65,6 +65,17 @@ std::optional<std::int64_t> step_of_file(std::string_view name) {
   });
 }
 
+}  // namespace
+
+std::optional<std::int64_t> step_of_checkpoint_name(const std::filesystem::path& path, bool folder) {
+  std::filesystem::path full = std::filesystem::absolute(path).lexically_normal();
+  if (!full.has_filename()) full = full.parent_path();  // a trailing slash
+  const std::string name = full.filename().string();
+  return folder ? step_of_folder(name) : step_of_file(name);
+}
+
+namespace {
+
 const CheckpointFile* find_file(const CheckpointFiles& files, std::string_view name) {
   for (const CheckpointFile& file : files.files) {
     if (file.layout.name == name) return &file;
@@ -95,14 +106,8 @@ std::optional<std::int64_t> step_inside(const CheckpointFile& file) {
 
 std::optional<std::int64_t> find_step(const CheckpointFiles& files) {
   if (const auto step = step_of_trainer_state(files)) return step;
-  std::filesystem::path path = std::filesystem::absolute(files.path).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();  // a trailing slash
-  const std::string name = path.filename().string();
-  if (!files.folder) {
-    if (const auto step = step_of_file(name)) return step;
-    return step_inside(files.files.front());
-  }
-  if (const auto step = step_of_folder(name)) return step;
+  if (const auto step = step_of_checkpoint_name(files.path, files.folder)) return step;
+  if (!files.folder) return step_inside(files.files.front());
   std::optional<std::int64_t> inner;  // of a sub-folder such as global_step500, if all agree
   for (const CheckpointFile& file : files.files) {
     const std::size_t slash = file.layout.name.find('/');

@@ -64,6 +64,10 @@ struct CheckpointOptions {
   bool trust_order = false;               // do not run the statistical self-check of the pairing
 };
 
+// The step that the name of a checkpoint tells: folders such as "checkpoint-500", "global_step500", "iter_0000500";
+// files such as "model-500.pt", "ckpt_500.pth".
+std::optional<std::int64_t> step_of_checkpoint_name(const std::filesystem::path& path, bool folder);
+
 class Checkpoint {
  public:
   // Raises Error (bad input) on a damaged file, on an optimizer whose shapes cannot be paired with the weights, and on
