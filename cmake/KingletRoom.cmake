@@ -20,9 +20,24 @@ function(kinglet_room name)
     PRIVATE ${ROOM_PRIVATE} $<BUILD_INTERFACE:kinglet_warnings>)
   if(ROOM_TORCH)
     kinglet_use_torch(kinglet_${name})
+    set_property(GLOBAL APPEND PROPERTY KINGLET_TORCH_ROOMS kinglet_${name})
+  else()
+    set_property(GLOBAL APPEND PROPERTY KINGLET_ROOMS kinglet_${name})
   endif()
-  set_property(GLOBAL APPEND PROPERTY KINGLET_ROOMS kinglet_${name})
 endfunction()
+
+# The header that costs seconds in every file that includes it, compiled once.
+if(KINGLET_PCH)
+  file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cc "")
+  add_library(kinglet_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cc)
+  target_include_directories(kinglet_torch_pch SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
+  # The warnings too: -Wpedantic defines macros, and a precompiled header fits only where the same ones are defined.
+  target_link_libraries(kinglet_torch_pch PRIVATE ${TORCH_LIBRARIES} kinglet_warnings)
+  target_precompile_headers(kinglet_torch_pch PRIVATE <torch/torch.h>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    add_compile_options(-fpch-preprocess)  # ccache needs it
+  endif()
+endif()
 
 # LibTorch for one target: headers as system headers (their warnings are not ours) and the precompiled header.
 function(kinglet_use_torch target)

@@ -2,19 +2,23 @@
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-add_compile_options(-fno-semantic-interposition)  # position-independent code may still inline its own functions
+# One position-independent mode for everything (CMake would give programs -fPIE), so that libraries, programs and tests
+# can share one precompiled header; and position-independent code may still inline its own functions.
+add_compile_options(-fPIC -fno-semantic-interposition)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
-# -O2 without -DNDEBUG-only surprises: asserts stay on in sanitizer builds only.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+# Sanitizer and coverage builds are RelWithDebInfo: asserts stay on.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
 
 find_program(KINGLET_CCACHE ccache)
 if(KINGLET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${KINGLET_CCACHE})
+  # A precompiled header carries its own time and macros; without these allowances ccache would skip its users.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${KINGLET_CCACHE})
 endif()
 find_program(KINGLET_MOLD mold)
 if(KINGLET_MOLD)
