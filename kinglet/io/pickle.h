@@ -16,8 +16,20 @@
 namespace kinglet {
 
 enum class PickleKind : std::uint8_t {
-  kNone, kBool, kInt, kBigInt, kFloat, kString, kBytes,
-  kList, kTuple, kDict, kSet, kGlobal, kCall, kPersistentId,
+  kNone,
+  kBool,
+  kInt,
+  kBigInt,
+  kFloat,
+  kString,
+  kBytes,
+  kList,
+  kTuple,
+  kDict,
+  kSet,
+  kGlobal,
+  kCall,
+  kPersistentId,
 };
 
 // One node of the tree. Identity matters: two places that share a node share the object in Python too.
@@ -26,10 +38,10 @@ struct PickleValue {
   bool boolean = false;
   std::int64_t integer = 0;
   double number = 0;
-  std::string text;                  // kString, kBytes, kBigInt (decimal), kGlobal ("module name")
-  std::vector<PickleValue*> items;   // kList, kTuple, kSet; kDict: key, value, key, value, ...; kPersistentId: one item
-                                     // kCall: callable, argument tuple[, keyword dict]
-  PickleValue* state = nullptr;      // set by BUILD on a kCall (or by SETITEMS/APPENDS on a kCall: see items of `state`)
+  std::string text;                 // kString, kBytes, kBigInt (decimal), kGlobal ("module name")
+  std::vector<PickleValue*> items;  // kList, kTuple, kSet; kDict: key, value, key, value, ...; kPersistentId: one item
+                                    // kCall: callable, argument tuple[, keyword dict]
+  PickleValue* state = nullptr;     // set by BUILD on a kCall (or by SETITEMS/APPENDS on a kCall: see items of `state`)
   std::vector<PickleValue*> appended;  // kCall: list items or dict key/value pairs put into the object afterwards
 
   const PickleValue* find(std::string_view key) const;  // kDict (or a kCall of OrderedDict): value of a string key
@@ -43,7 +55,7 @@ struct PickleDocument {
 };
 
 struct PickleLimits {
-  std::size_t max_depth = 256;          // nesting of the finished tree
+  std::size_t max_depth = 256;  // nesting of the finished tree
   std::size_t max_memo = 16u << 20;
   std::size_t max_nodes = 64u << 20;
 };

@@ -1,5 +1,6 @@
 // The command frame: help, version, exit codes, one-line errors, completion.
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/process.h"
+#include "tests/support/temporary_folder.h"
 
 namespace kinglet {
 namespace {
@@ -77,15 +79,18 @@ TEST(Frame, BadInputIsOneLineAndExitCodeTwo) {
   EXPECT_THAT(result.err, HasSubstr("/no/such/file"));
 }
 
-TEST(Frame, CompletionOffersCommandsAndOptions) {
+TEST(Frame, CompletionOffersCommandsOptionsAndFiles) {
+  const testing_support::TemporaryFolder folder;
+  std::ofstream(folder.path() / "my checkpoint.pt");
   const std::string script =
-      std::string("source <(") + KINGLET_PROGRAM +
+      "cd '" + folder.path().string() + "' && source <(" + KINGLET_PROGRAM +
       " completion bash); complete_words() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _kinglet; "
-      "printf '%s ' \"${COMPREPLY[@]}\"; echo; }; "
-      "complete_words kinglet ckpt re; complete_words kinglet ckpt get --ste; complete_words kinglet insp";
+      "printf '[%s]' \"${COMPREPLY[@]}\"; echo; }; "
+      "complete_words kinglet ckpt re; complete_words kinglet ckpt get --ste; complete_words kinglet insp; "
+      "complete_words kinglet ckpt get --js; complete_words kinglet inspect my";
   const ProcessResult result = run_process({"/bin/bash", "-c", script});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(result.out, "rebase \n--step \ninspect \n");
+  EXPECT_EQ(result.out, "[rebase]\n[--step]\n[inspect]\n[--json]\n[my checkpoint.pt]\n");
 }
 
 }  // namespace
