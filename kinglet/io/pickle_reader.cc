@@ -151,6 +151,9 @@ class PickleReader {
     push(value);
   }
   void push_global(std::string_view module, std::string_view name) {
+    // STACK_GLOBAL copies strings of the memo: without a limit a few bytes could stand for megabytes, again and again.
+    constexpr std::size_t kMaxName = 256;
+    if (module.size() > kMaxName || name.size() > kMaxName) throw damaged("a global's name is too long");
     if (!is_valid_utf8(module) || !is_valid_utf8(name)) throw damaged("a global's name is not UTF-8");
     PickleValue* value = make(PickleKind::kGlobal);
     value->text = fmt::format("{} {}", module, name);

@@ -47,7 +47,9 @@ class PickleWriter {
   }
   void memoize(const PickleValue* value) {
     const std::size_t key = memo_.size();
-    memo_.emplace(value, key);
+    if (!memo_.emplace(value, key).second) {  // it was written once more on the way to its own end
+      throw bad_input("pickle", "a tuple or call that holds itself cannot be written", "put it in a list");
+    }
     if (key < 256) {
       byte('q');
       little_endian(key, 1);
@@ -157,6 +159,7 @@ class PickleWriter {
   }
   void write_global(const PickleValue* value) {
     const std::size_t blank = value->text.find(' ');
+    if (value->state != nullptr) throw bad_input("pickle", "a global with a state cannot be written");
     if (blank == std::string::npos || value->text.find('\n') != std::string::npos) {
       throw bad_input("pickle", "a global must be \"module name\"");
     }
@@ -177,6 +180,7 @@ class PickleWriter {
   }
   void write_call(const PickleValue* value) {
     if (value->items.size() != 2) throw bad_input("pickle", "calls with keywords cannot be written in protocol 2");
+    if (value->appended.size() % 2 != 0) throw bad_input("pickle", "a call with list items cannot be written");
     if (value->state != nullptr) {
       open_.push_back({Action::kOpcode, nullptr, 'b'});
       open_.push_back({Action::kValue, value->state, 0});
