@@ -16,6 +16,7 @@ using nlohmann::json;
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::uint64_t kMaxDimensions = 64;
+constexpr std::uint64_t kMaxTensorBytes = std::uint64_t{1} << 62;  // TensorView counts elements in 63 bits
 constexpr int kMaxDepth = 8;
 
 std::uint64_t little_endian_u64(ByteView bytes) {
@@ -85,7 +86,9 @@ SafetensorsEntry parse_entry(const std::string& name, const json& value, std::ui
     const std::uint64_t extent = unsigned_of(size, where, name, "sizes");
     if (extent > std::uint64_t{1} << 62) throw refuse("shape overflows");
     empty = empty || extent == 0;
-    if (!empty && __builtin_mul_overflow(bytes, extent, &bytes)) throw refuse("shape overflows");
+    if (!empty && (__builtin_mul_overflow(bytes, extent, &bytes) || bytes > kMaxTensorBytes)) {
+      throw refuse("shape overflows");
+    }
     entry.shape.push_back(static_cast<std::int64_t>(extent));
   }
   if (empty) bytes = 0;
