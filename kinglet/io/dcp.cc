@@ -14,6 +14,11 @@
 namespace kinglet {
 namespace {
 
+// Texts and places are copied a chunk; the memo lets a few bytes stand for any of them, so their size is limited.
+constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxDimensions = 64;
+constexpr std::size_t kMaxFields = 64;  // of a dataclass: they are searched one by one
+
 constexpr std::string_view kRemedy = "the .metadata file is damaged or of an unknown version";
 
 // A field of a pickled dataclass: its state is a dict, or (None, dict) for classes with slots.
@@ -21,7 +26,8 @@ const PickleValue* field(const PickleValue* object, std::string_view name) {
   if (object == nullptr || object->kind != PickleKind::kCall) return nullptr;
   const PickleValue* state = object->state;
   if (state != nullptr && state->kind == PickleKind::kTuple && state->items.size() == 2) state = state->items[1];
-  return state != nullptr && state->kind == PickleKind::kDict ? state->find(name) : nullptr;
+  const bool known = state != nullptr && state->kind == PickleKind::kDict && state->items.size() <= 2 * kMaxFields;
+  return known ? state->find(name) : nullptr;
 }
 
 bool is_object_of(const PickleValue* value, std::string_view class_name) {
@@ -38,6 +44,7 @@ std::optional<std::vector<std::int64_t>> sizes(const PickleValue* value) {
     value = value->items[1]->items.front();
   }
   if (value->kind != PickleKind::kTuple && value->kind != PickleKind::kList) return std::nullopt;
+  if (value->items.size() > kMaxDimensions) return std::nullopt;
   std::vector<std::int64_t> result;
   for (const PickleValue* item : value->items) {
     if (item->kind != PickleKind::kInt || item->integer < 0) return std::nullopt;
@@ -51,6 +58,7 @@ std::string text_field(const PickleValue* object, std::string_view name, std::st
   if (value == nullptr || value->kind != PickleKind::kString) {
     throw bad_input(where, fmt::format("no text field '{}'", name), kRemedy);
   }
+  if (value->text.size() > kMaxText) throw bad_input(where, fmt::format("field '{}' is too long", name), kRemedy);
   return value->text;
 }
 

@@ -156,6 +156,12 @@ std::vector<TorchFile::Named> TorchFile::named_tensors() const {
         !containers.insert(&value).second) {
       continue;
     }
+    // Every entry below gets a copy, and the memo makes entries cheap: a long key would stand for much memory.
+    constexpr std::size_t kMaxPath = 4096;
+    if (visit.path.size() > kMaxPath) {
+      throw bad_input(visit.path.substr(0, 80), "the path to these values is longer than 4096 bytes",
+                      "not a plain checkpoint");
+    }
     const std::string prefix = visit.path.empty() ? "" : visit.path + ".";
     std::vector<Visit> children;
     for (std::size_t i = 0; i < items.size(); i += pairs ? 2 : 1) {
