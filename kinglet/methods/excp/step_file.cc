@@ -86,6 +86,11 @@ std::uint64_t StepWriter::finish(const StepIndex& index) {
   Bytes bytes;
   append_index(index, bytes);
   if (bytes.size() > kMaxIndex) throw failed(file_.temporary_path().string(), "the index is larger than 1 GiB");
+  try {
+    parse_index(bytes, file_.size(), "index");
+  } catch (const Error& error) {  // a name beyond the format's limits, for example
+    throw failed(file_.temporary_path().string(), fmt::format("the step could not be read back: {}", error.what()));
+  }
   const Bytes coded = compress_bytes(bytes);
   Footer footer;
   footer.index_offset = file_.size();
@@ -107,8 +112,8 @@ StepFile::StepFile(ByteView bytes, std::string where) : bytes_(bytes), where_(st
 
 void StepFile::parse() {
   const Footer footer = read_footer(bytes_, where_);
-  // A zstd frame cannot grow by more than this; a claim beyond it would only waste memory.
-  constexpr std::uint64_t kMaxExpansion = 1 << 16;
+  // Most of an index is hashes, which do not compress; a claim beyond this would only waste memory.
+  constexpr std::uint64_t kMaxExpansion = 1 << 10;
   if (footer.index_size / kMaxExpansion > footer.index_length) {
     throw bad_input(where_, "the index claims an impossible size", "the file is damaged");
   }

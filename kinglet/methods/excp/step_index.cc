@@ -14,6 +14,13 @@ constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 50;
 constexpr std::uint64_t kMaxRank = 64;
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint32_t>::max();
 
+// The fewest bytes that a record takes: counts beyond what is left are refused before anything is allocated.
+constexpr std::uint64_t kSmallestFile = 6;
+constexpr std::uint64_t kSmallestRegion = 5;
+constexpr std::uint64_t kSmallestChecksum = 2;
+constexpr std::uint64_t kSmallestChunk = 12;
+constexpr std::uint64_t kSmallestParameter = 10;
+
 // ------------------------------------------------------------------------- writing
 
 void put(ByteWriter& writer, const StoredArray& array) {
@@ -92,9 +99,9 @@ class IndexReader {
     index.is_folder = flag();
     index.settings = reader_.text(kMaxText);
     index.key_reason = reader_.text(kMaxText);
-    index.files.resize(reader_.count(reader_.remaining(), "the number of files"));
+    index.files.resize(reader_.count(reader_.remaining() / kSmallestFile, "the number of files"));
     for (StoredFile& file : index.files) read_file(file);
-    index.parameters.resize(reader_.count(reader_.remaining(), "the number of parameters"));
+    index.parameters.resize(reader_.count(reader_.remaining() / kSmallestParameter, "the number of parameters"));
     for (StoredParameter& parameter : index.parameters) read_parameter(index, parameter);
     reader_.expect_end();
     check(index);
@@ -138,7 +145,7 @@ class IndexReader {
   }
 
   void read_regions(StoredFile& file) {
-    file.regions.resize(reader_.count(reader_.remaining(), "the number of regions"));
+    file.regions.resize(reader_.count(reader_.remaining() / kSmallestRegion, "the number of regions"));
     std::uint64_t end = 0;
     for (StoredRegion& region : file.regions) {
       region.offset = reader_.count(file.size, "a region's offset");
@@ -163,7 +170,7 @@ class IndexReader {
     join_untrusted("/", file.name);  // refuses "..", absolute and empty names
     file.size = reader_.count(kMaxSize, "a file size");
     read_regions(file);
-    file.checksums.resize(reader_.count(reader_.remaining(), "the number of checksums"));
+    file.checksums.resize(reader_.count(reader_.remaining() / kSmallestChecksum, "the number of checksums"));
     for (RegionChecksum& checksum : file.checksums) {
       checksum.region = reader_.count(file.regions.size(), "a checksum's region");
       checksum.offset = reader_.count(file.size, "a checksum's place");
@@ -171,7 +178,7 @@ class IndexReader {
         reader_.fail("a checksum lies outside its file");
       }
     }
-    file.chunks.resize(reader_.count(reader_.remaining(), "the number of chunks"));
+    file.chunks.resize(reader_.count(reader_.remaining() / kSmallestChunk, "the number of chunks"));
     std::uint64_t total = 0;
     for (StoredChunk& chunk : file.chunks) {
       chunk.offset = reader_.count(payload_end_, "a payload offset");
