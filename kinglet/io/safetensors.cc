@@ -48,10 +48,14 @@ class StrictCallback {
 };
 
 json parse_strict(std::string_view text, std::string_view where, std::string_view what) {
+  const auto invalid = [&] {
+    return bad_input(where, fmt::format("{} is not valid JSON", what), "the file is damaged: fetch or save it again");
+  };
+  if (text.find('\0') != std::string_view::npos) throw invalid();  // nlohmann takes NUL for the end of the text
   try {
     return json::parse(text, StrictCallback(where));
   } catch (const json::exception&) {
-    throw bad_input(where, fmt::format("{} is not valid JSON", what), "the file is damaged: fetch or save it again");
+    throw invalid();
   }
 }
 
