@@ -16,6 +16,7 @@ namespace kinglet {
 namespace {
 
 constexpr std::string_view kZipSignature = "PK\x03\x04";
+constexpr std::size_t kMaxPath = std::size_t{1} << 16;  // of a tensor, in bytes
 
 // The records of a torch.save archive, found by their names below the one directory.
 class Archive {
@@ -150,6 +151,8 @@ std::vector<TorchFile::Named> TorchFile::named_tensors() const {
       continue;
     }
     const PickleValue& value = *visit.value;
+    // Keys may be shared, so a small file could ask for names of any length.
+    if (visit.path.size() > kMaxPath) throw bad_input("tensors", "the name of a tensor is longer than 64 KiB");
     const bool pairs = value.kind == PickleKind::kDict || value.kind == PickleKind::kCall;
     const std::vector<PickleValue*>& items = value.kind == PickleKind::kCall ? value.appended : value.items;
     if ((!pairs && value.kind != PickleKind::kList && value.kind != PickleKind::kTuple) || items.empty() ||

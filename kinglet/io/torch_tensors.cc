@@ -93,7 +93,7 @@ class TensorFinder {
       std::uint64_t reach = 0;
       if (__builtin_mul_overflow(size - 1, static_cast<std::uint64_t>(tensor.strides[d]), &reach) ||
           __builtin_add_overflow(last, reach, &last) || __builtin_mul_overflow(count, size, &count) ||
-          count > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
+          count > std::uint64_t{std::numeric_limits<std::int64_t>::max()} / item_size(tensor.dtype)) {
         throw damaged("size or stride overflows");
       }
     }
