@@ -81,12 +81,6 @@ bool is_torch_zip(std::string_view name, ByteView bytes) {
   return as_text(bytes.subspan(kLocalHeader, length)).ends_with("/data.pkl");
 }
 
-bool is_torch_script(ByteView bytes, std::string_view where) {
-  const std::vector<ZipEntry> entries = parse_zip(bytes, where);
-  return std::any_of(entries.begin(), entries.end(),
-                     [](const ZipEntry& entry) { return entry.name.ends_with("/constants.pkl"); });
-}
-
 // The legacy stream starts with a pickle of the magic number.
 bool is_legacy_torch(ByteView bytes) {
   static constexpr std::string_view kMagic("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12);
@@ -137,7 +131,7 @@ CheckpointFile read_file_layout(const fs::path& path, std::string name, std::vec
   } else if (layout_name.ends_with(".distcp")) {
     return file;  // read by way of its .metadata
   } else if (is_torch_zip(layout_name, bytes)) {
-    if (is_torch_script(bytes, file.where)) {
+    if (is_torch_script(list_zip(bytes, file.where))) {
       notes.push_back(fmt::format("{}: a TorchScript archive, kept as it is", layout_name));
       return file;
     }

@@ -130,15 +130,12 @@ bool is_legacy_torch(ByteView bytes) {
          starts_with(bytes.subspan(2), std::string_view("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12));
 }
 
-bool has_entry(const std::vector<ZipEntry>& entries, std::string_view ending) {
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const ZipEntry& entry) { return entry.name.ends_with(ending); });
-}
-
 void inspect_zip(ByteView bytes, const InspectOptions& options, Inspection& result) {
-  const std::vector<ZipEntry> entries = parse_zip(bytes, result.path);
-  const bool script = has_entry(entries, "/constants.pkl");
-  if (has_entry(entries, "/data.pkl") && !script) {
+  const std::vector<ZipEntry> entries = list_zip(bytes, result.path);
+  const bool script = is_torch_script(entries);
+  const bool saved = std::any_of(entries.begin(), entries.end(),
+                                 [](const ZipEntry& entry) { return entry.name.ends_with("/data.pkl"); });
+  if (saved && !script) {
     inspect_torch(bytes, options, result);
     return;
   }

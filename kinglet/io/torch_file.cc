@@ -21,7 +21,12 @@ constexpr std::size_t kMaxPath = std::size_t{1} << 16;  // of a tensor, in bytes
 // The records of a torch.save archive, found by their names below the one directory.
 class Archive {
  public:
-  Archive(ByteView bytes, std::string_view where) : bytes_(bytes), where_(where), entries_(parse_zip(bytes, where)) {
+  Archive(ByteView bytes, std::string_view where) : bytes_(bytes), where_(where) {
+    if (is_torch_script(list_zip(bytes, where))) {
+      throw bad_input(where, "a TorchScript archive holds a program, not a checkpoint",
+                      "save the state_dict() instead of the scripted module");
+    }
+    entries_ = parse_zip(bytes, where);
     for (const ZipEntry& entry : entries_) {
       const std::size_t slash = entry.name.find('/');
       if (slash == std::string::npos) throw bad_input(where, "a zip archive, but not one of torch.save");
@@ -30,10 +35,6 @@ class Archive {
       if (directory != std::string_view(entries_[0].name).substr(0, slash)) {
         throw bad_input(where, "a zip archive with several directories, not one of torch.save");
       }
-    }
-    if (by_name_.contains("constants.pkl")) {
-      throw bad_input(where, "a TorchScript archive holds a program, not a checkpoint",
-                      "save the state_dict() instead of the scripted module");
     }
   }
 

@@ -94,6 +94,7 @@ struct CentralEntry {
   ZipEntry entry;
   std::uint64_t local_offset = 0;
   std::uint64_t next = 0;  // offset of the following central header
+  bool encrypted = false, compressed = false;
 };
 
 // 64-bit sizes and offset from the ZIP64 extra field, for those that do not fit 32 bits, in the order of the format.
@@ -134,14 +135,28 @@ CentralEntry parse_central(const Reader& reader, std::uint64_t at, std::uint64_t
   result.entry.size = reader.at<std::uint32_t>(at + 24);
   result.local_offset = reader.at<std::uint32_t>(at + 42);
   apply_zip64(reader, at + kCentralBytes + name_bytes, extra_bytes, result.entry.size, packed, result.local_offset);
-  if ((flags & kEncrypted) != 0)
-    throw bad_input(reader.where(), fmt::format("entry '{}' is encrypted", result.entry.name));
-  if (method != 0 || packed != result.entry.size) {
-    throw bad_input(reader.where(),
-                    fmt::format("entry '{}' is compressed; PyTorch stores its entries", result.entry.name),
+  result.encrypted = (flags & kEncrypted) != 0;
+  result.compressed = method != 0 || packed != result.entry.size;
+  return result;
+}
+
+void require_stored(const Reader& reader, const CentralEntry& central) {
+  const std::string& name = central.entry.name;
+  if (central.encrypted) throw bad_input(reader.where(), fmt::format("entry '{}' is encrypted", name));
+  if (central.compressed) {
+    throw bad_input(reader.where(), fmt::format("entry '{}' is compressed; PyTorch stores its entries", name),
                     "repack the archive without compression (zip -0)");
   }
-  return result;
+}
+
+std::vector<CentralEntry> parse_directory(const Reader& reader, const Directory& directory) {
+  std::vector<CentralEntry> entries;
+  std::uint64_t at = directory.offset;
+  for (std::uint64_t i = 0; i < directory.entries; ++i) {
+    entries.push_back(parse_central(reader, at, directory.offset + directory.bytes));
+    at = entries.back().next;
+  }
+  return entries;
 }
 
 // Fills data_offset and the further places of the CRC; returns where the entry's bytes end.
@@ -183,10 +198,8 @@ std::vector<ZipEntry> parse_zip(ByteView file, std::string_view where) {
   std::vector<ZipEntry> entries;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
   std::set<std::string> names;
-  std::uint64_t at = directory.offset;
-  for (std::uint64_t i = 0; i < directory.entries; ++i) {
-    CentralEntry central = parse_central(reader, at, directory.offset + directory.bytes);
-    at = central.next;
+  for (CentralEntry& central : parse_directory(reader, directory)) {
+    require_stored(reader, central);
     const std::uint64_t end = parse_local(reader, central, directory.offset);
     ranges.emplace_back(central.local_offset, end);
     if (!names.insert(central.entry.name).second) {
@@ -199,6 +212,20 @@ std::vector<ZipEntry> parse_zip(ByteView file, std::string_view where) {
     if (ranges[i].first < ranges[i - 1].second) throw reader.damaged("entries overlap");
   }
   return entries;
+}
+
+std::vector<ZipEntry> list_zip(ByteView file, std::string_view where) {
+  const Reader reader(file, where);
+  std::vector<ZipEntry> entries;
+  for (CentralEntry& central : parse_directory(reader, find_directory(reader))) {
+    entries.push_back(std::move(central.entry));
+  }
+  return entries;
+}
+
+bool is_torch_script(const std::vector<ZipEntry>& entries) {
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const ZipEntry& entry) { return entry.name.ends_with("/constants.pkl"); });
 }
 
 void check_zip_crc(ByteView file, const ZipEntry& entry, std::string_view where) {

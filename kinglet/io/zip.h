@@ -1,4 +1,5 @@
-// The subset of ZIP that PyTorch writes: stored entries, optional ZIP64, data descriptors. Compressed entries are refused.
+// The subset of ZIP that PyTorch writes: stored entries, optional ZIP64, data descriptors. Compressed entries are
+// refused.
 //
 // Sizes and CRCs are read from the central directory only (PyTorch leaves zeros in the local headers).
 #pragma once
@@ -23,6 +24,10 @@ struct ZipEntry {
 // Entries in central-directory order; checked: signatures, bounds, no overlap of payloads, no duplicate names, stored.
 // Does not check the CRCs of the payloads (see check_zip_crc).
 std::vector<ZipEntry> parse_zip(ByteView file, std::string_view where);
+// Names, sizes and CRCs as the central directory states them, compressed entries too; nothing else is looked at.
+std::vector<ZipEntry> list_zip(ByteView file, std::string_view where);
+// Whether the list is that of a TorchScript archive: a program, parts of it compressed, instead of a checkpoint.
+bool is_torch_script(const std::vector<ZipEntry>& entries);
 void check_zip_crc(ByteView file, const ZipEntry& entry, std::string_view where);
 
 struct ZipRecord {
