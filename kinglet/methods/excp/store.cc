@@ -51,7 +51,12 @@ struct Store::State {
     auto& file = opened[info.step];
     if (file) return file;
     const fs::path file_path = join_untrusted(path, info.file);
-    auto fresh = std::make_shared<const StepFile>(file_path);
+    std::shared_ptr<const StepFile> fresh;
+    try {
+      fresh = std::make_shared<const StepFile>(file_path);
+    } catch (const Error& error) {  // a damaged store is no mistake of the user
+      throw failed("", error.what(), "run 'kinglet ckpt verify STORE' to see which steps are usable");
+    }
     if (fresh->hash() != info.hash || fresh->index().step != info.step || fresh->index().parent != info.parent) {
       throw failed(file_path.string(), fmt::format("this is not the file that was stored for step {}", info.step),
                    "run 'kinglet ckpt verify STORE' to see which steps are usable");
