@@ -212,11 +212,10 @@ void add_ckpt_add_commands(CLI::App& ckpt, const Globals& globals) {
   add_compression_options(*pack, arguments->compression);
 
   arguments = std::make_shared<Arguments>();
-  CLI::App* watch = add_command(ckpt, "watch",
-                                "Add checkpoints as a running training writes them, until interrupted (one JSON "
-                                "document a line with --json)",
-                                "kinglet ckpt watch run.store my-run/ --lambda 1 --replace",
-                                [arguments, &globals] { return run_watch(*arguments, globals); });
+  CLI::App* watch = add_command(
+      ckpt, "watch", "Add checkpoints as a running training writes them, until interrupted; --json: a document a line",
+      "kinglet ckpt watch run.store my-run/ --lambda 1 --replace",
+      [arguments, &globals] { return run_watch(*arguments, globals); });
   add_store_argument(*watch, arguments->store);
   watch->add_option("run", arguments->source, "Folder that the training writes its checkpoints to")
       ->required()

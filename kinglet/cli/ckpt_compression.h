@@ -13,9 +13,7 @@ namespace kinglet::cli {
 struct CompressionArguments {
   bool lossless = false, paper = false;
   std::optional<double> lambda, alpha, target_sparsity, beta;
-  std::string bits;
-  std::optional<excp::Scope> scope;
-  std::optional<excp::Coder> coder;
+  std::string bits, scope, coder;
   bool exact_1d = false, fill_pruned = false, median_of_nonzeros = false;
   bool no_joint_mask = false;  // for experiments
   std::optional<int> key_every;

@@ -1,4 +1,5 @@
 // kinglet ckpt diff: the error of every tensor between two checkpoints, stored or not.
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -123,6 +124,11 @@ json difference_json(const CheckpointDifference& difference) {
   return result;
 }
 
+bool is_equal(const ParameterDifference& parameter) {
+  return parameter.same_shape && std::all_of(parameter.arrays.begin(), parameter.arrays.end(),
+                                             [](const ArrayDifference& array) { return array.same_bytes; });
+}
+
 void add_rows(Table& table, const ParameterDifference& parameter) {
   const std::string name = printable(parameter.name), shape = shape_text(parameter.shape);
   if (!parameter.same_shape) table.add_row({name, shape, "", "another shape in B", "", "", ""});
@@ -151,8 +157,15 @@ void print_difference(const CheckpointDifference& difference) {
                  {"max abs error", Align::kRight},
                  {"RMS error", Align::kRight},
                  {"relative", Align::kRight}});
-  for (const ParameterDifference& parameter : difference.parameters) add_rows(tensors, parameter);
-  if (!tensors.empty()) std::cout << tensors.to_text() << "\n";
+  std::size_t equal = 0;
+  for (const ParameterDifference& parameter : difference.parameters) {
+    if (is_equal(parameter))
+      ++equal;
+    else
+      add_rows(tensors, parameter);
+  }
+  if (!tensors.empty()) std::cout << tensors.to_text();
+  std::cout << fmt::format("{} tensors are equal\n\n", equal);
   Table files({{"file"}, {"data outside weights and moments"}});
   for (const FileDifference& file : difference.files) {
     files.add_row({printable(file.name), std::string(state_text(file.state))});

@@ -18,7 +18,7 @@ using nlohmann::json;
 std::string lambda_text(const std::vector<excp::TensorRecord>& tensors) {
   double least = std::numeric_limits<double>::infinity(), most = -1;
   for (const excp::TensorRecord& tensor : tensors) {
-    if (tensor.coding != "delta") continue;
+    if (tensor.coding != "delta" || tensor.unchanged >= 1) continue;  // a frozen tensor has nothing to prune
     least = std::min(least, tensor.lambda);
     most = std::max(most, tensor.lambda);
   }

@@ -43,6 +43,7 @@ TEST(Frame, EveryCommandHasHelpWithAnExample) {
                                                           {"ckpt", "gc"},
                                                           {"ckpt", "rebase"},
                                                           {"ckpt", "export-plot"},
+                                                          {"ckpt", "import-official"},
                                                           {"inspect"},
                                                           {"tour"},
                                                           {"completion"},

@@ -37,20 +37,19 @@ Unit unit_for(const std::vector<ChainPoint>& points) {
 
 LinePlot size_plot(const std::string& title, const std::vector<ChainPoint>& points) {
   const Unit unit = unit_for(points);
-  PlotSeries original = series("as trained", false), stored = series("stored", true), keys = series("key frames", true);
+  PlotSeries original = series("as trained", false), deltas = series("deltas", true), keys = series("key frames", true);
   for (const ChainPoint& point : points) {
     const auto step = static_cast<double>(point.step);
-    for (PlotSeries* each : {&original, &stored, &keys}) each->x.push_back(step);
+    for (PlotSeries* each : {&original, &deltas, &keys}) each->x.push_back(step);
     original.y.push_back(static_cast<double>(point.original_bytes) / unit.bytes);
-    stored.y.push_back(point.key ? kNan : static_cast<double>(point.stored_bytes) / unit.bytes);
+    deltas.y.push_back(point.key ? kNan : static_cast<double>(point.stored_bytes) / unit.bytes);
     keys.y.push_back(point.key ? static_cast<double>(point.stored_bytes) / unit.bytes : kNan);
   }
-  stored.label = "deltas";
-  return {title, "training step", fmt::format("size of a checkpoint [{}]", unit.name), true, {original, stored, keys}};
+  return {title, "training step", fmt::format("size of a checkpoint [{}]", unit.name), true, {original, deltas, keys}};
 }
 
 LinePlot error_plot(const std::vector<ChainPoint>& points) {
-  PlotSeries error = series("restored weights", true);
+  PlotSeries error = series("", true);
   for (const ChainPoint& point : points) {
     error.x.push_back(static_cast<double>(point.step));
     error.y.push_back(100 * point.weight_error);
