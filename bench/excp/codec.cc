@@ -1,46 +1,25 @@
-// The codec against its limits and against the published pipeline, on one parameter in memory, one core:
+// The codec against its limit and against the published pipeline, on one parameter in memory, one core:
 //  1. compress and reconstruct in GB/s of raw checkpoint (weights + both moments, 12 bytes an element);
 //     the floor is reading the inputs once;
-//  2. rANS against xz -9, zstd -19 and the order-0 entropy on the same index streams;
-//  3. the whole pipeline against the published one (sampled k-means, separate nibble streams, xz).
+//  2. the whole pipeline against the published one (sampled k-means, separate nibble streams, xz).
 //   build/bench/excp_codec [elements]
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <vector>
 
-#include <lzma.h>
-#include <zstd.h>
+#include "bench/support/stopwatch.h"
 
 #include "kinglet/base/parallel.h"
 #include "kinglet/base/rng.h"
-#include "kinglet/kernels/quantize.h"
-#include "kinglet/kernels/rans.h"
 #include "kinglet/kernels/simd.h"
 #include "kinglet/methods/excp/delta_codec.h"
-#include "kinglet/methods/excp/symbol_stream.h"
 
 namespace {
 
 using namespace kinglet;
 using namespace kinglet::excp;
-
-double seconds_of(const std::function<void()>& body) {
-  const auto start = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Median of several runs; one run when it is slow.
-double time_of(const std::function<void()>& body, int repeats = 5) {
-  std::vector<double> seconds;
-  for (int i = 0; i < repeats; ++i) seconds.push_back(seconds_of(body));
-  std::nth_element(seconds.begin(), seconds.begin() + repeats / 2, seconds.end());
-  return seconds[static_cast<std::size_t>(repeats / 2)];
-}
 
 // Heavy-tailed residuals and moments that are only loosely related to them, as between real checkpoints.
 struct Parameter {
@@ -99,30 +78,23 @@ struct Measured {
 
 Measured measure(const Parameter& parameter, const Options& options, int repeats) {
   Result result;
-  double encode_seconds = 0;
-  {
-    std::vector<double> times;
-    for (int i = 0; i < repeats; ++i) {
-      result.reference = parameter.previous;  // not timed
-      times.push_back(seconds_of([&] { encode(parameter, options, result); }));
-    }
-    std::sort(times.begin(), times.end());
-    encode_seconds = times[times.size() / 2];
+  std::vector<double> encode_seconds, decode_seconds;
+  for (int i = 0; i < repeats; ++i) {
+    result.reference = parameter.previous;  // not timed
+    encode_seconds.push_back(bench::seconds_of([&] { encode(parameter, options, result); }).cpu);
   }
   const std::size_t n = parameter.weight.size();
   std::vector<float> weight, first(n), second(n);
-  std::vector<double> times;
   for (int i = 0; i < repeats; ++i) {
     weight = parameter.previous;
-    times.push_back(seconds_of([&] { decode(result, weight, first, second); }));
+    decode_seconds.push_back(bench::seconds_of([&] { decode(result, weight, first, second); }).cpu);
   }
-  std::sort(times.begin(), times.end());
-  return {encode_seconds, times[times.size() / 2], static_cast<double>(result.payload.size())};
+  return {bench::median(encode_seconds), bench::median(decode_seconds), static_cast<double>(result.payload.size())};
 }
 
 double read_once(const Parameter& parameter) {
   volatile double sink = 0;
-  return time_of([&] {
+  return bench::cpu_seconds_of([&] {
     double total = 0;
     for (const auto* array : {&parameter.previous, &parameter.weight, &parameter.first, &parameter.second}) {
       float lanes[64] = {};
@@ -150,46 +122,10 @@ void bench_pipeline(const Parameter& parameter) {
   }
 }
 
-std::size_t xz_size(const std::vector<std::uint8_t>& bytes) {
-  std::vector<std::uint8_t> out(lzma_stream_buffer_bound(bytes.size()));
-  std::size_t size = 0;
-  lzma_easy_buffer_encode(9, LZMA_CHECK_NONE, nullptr, bytes.data(), bytes.size(), out.data(), &size, out.size());
-  return size;
-}
-
-std::size_t zstd_size(const std::vector<std::uint8_t>& bytes) {
-  std::vector<std::uint8_t> out(ZSTD_compressBound(bytes.size()));
-  return ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 19);
-}
-
-void bench_coders() {
-  constexpr std::size_t kN = std::size_t{1} << 20;
-  std::printf("2. Index streams of %zu elements, bits an element (smaller is better), speed in GB/s of fp32\n", kN);
-  std::printf("   %-10s %9s %9s %11s %9s %9s %12s\n", "non-zero", "entropy", "rANS", "over limit", "xz -9", "zstd -19",
-              "xz/rANS time");
-  for (const double density : {0.5, 0.1, 0.014}) {
-    Rng rng(5);
-    std::vector<std::uint8_t> classes(kN), packed(kN / 2);
-    for (auto& value : classes) value = static_cast<std::uint8_t>(rng.uniform() < density ? 1 + rng.below(15) : 0);
-    pack_bits(classes.data(), kN, 4, packed.data());
-    Bytes coded;
-    const double rans_seconds = time_of([&] {
-      coded.clear();
-      encode_symbols(classes, 4, Coder::kRans, coded);
-    });
-    std::size_t xz = 0;
-    const double xz_seconds = time_of([&] { xz = xz_size(packed); }, 1);
-    const double entropy = order0_entropy_bits(classes) / kN, rans = 8.0 * static_cast<double>(coded.size()) / kN;
-    std::printf("   %9.1f%% %9.4f %9.4f %10.2f%% %9.4f %9.4f %11.0fx\n", 100 * density, entropy, rans,
-                100 * (rans / entropy - 1), 8.0 * static_cast<double>(xz) / kN,
-                8.0 * static_cast<double>(zstd_size(packed)) / kN, xz_seconds / rans_seconds);
-  }
-}
-
 void bench_against_paper() {
   const Parameter parameter(std::size_t{1} << 22);
   const double raw = 12.0 * static_cast<double>(parameter.weight.size());
-  std::printf("3. Whole pipeline against the published one, same thresholds, one core, %.0f MiB\n", raw / 1048576);
+  std::printf("2. Whole pipeline against the published one, same thresholds, one core, %.0f MiB\n", raw / 1048576);
   std::printf("   %-8s %14s %14s %11s %11s %9s\n", "lambda", "ours s", "published s", "ours ratio", "its ratio",
               "faster");
   for (const double lambda : {1.0, 2.5}) {
@@ -209,7 +145,6 @@ int main(int argc, char** argv) {
   std::printf("kernels: %s\n", simd_level_name().c_str());
   const Parameter parameter(n);
   bench_pipeline(parameter);
-  bench_coders();
   bench_against_paper();
   return 0;
 }

@@ -2,11 +2,12 @@
 // set of this processor? Limit: each streams its arrays once, so memory bandwidth over bytes touched.
 //   build/bench/excp_kernels
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <functional>
 #include <vector>
+
+#include "bench/support/stopwatch.h"
 
 #include "kinglet/base/rng.h"
 #include "kinglet/kernels/byte_planes.h"
@@ -21,17 +22,10 @@ using namespace kinglet;
 
 constexpr std::size_t kN = std::size_t{1} << 20;  // one block of the codec
 
-// Median seconds of a call.
+// Median seconds of a call, the first one not counted.
 double time_of(const std::function<void()>& body) {
-  std::vector<double> seconds;
   body();
-  for (int repeat = 0; repeat < 15; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::nth_element(seconds.begin(), seconds.begin() + 7, seconds.end());
-  return seconds[7];
+  return bench::cpu_seconds_of(body, 15);
 }
 
 struct Data {
