@@ -6,7 +6,7 @@
 Each RUN is a folder of Trainer checkpoints made by train_neox.py. For every
 setting the run is packed and every step is taken out again:
 
-    kinglet ckpt pack STORE RUN --lambda X      (or --lossless)
+    kinglet ckpt pack STORE RUN --lambda X      (or --lossless, or --lambda X --fill-pruned)
     kinglet ckpt get STORE --step N OUT         (OUT is then a checkpoint folder)
 
 Each restored folder is opened with safetensors and torch.load and compared
@@ -27,6 +27,7 @@ import argparse
 import hashlib
 import json
 import lzma
+import re
 import shlex
 import shutil
 import statistics
@@ -70,10 +71,13 @@ def file_sha256(path):
 
 
 def pack_flags(setting):
-    """'lossless', a lambda such as '0.5', or 'NAME=flags of pack'."""
+    """'lossless', a lambda such as '0.5' or with means for pruned second moments '0.5+fill', or 'NAME=flags of pack'."""
     if "=" in setting:
         return shlex.split(setting.split("=", 1)[1])
-    return ["--lossless"] if setting == "lossless" else ["--lambda", setting]
+    if setting == "lossless":
+        return ["--lossless"]
+    factor, fill, _ = setting.partition("+fill")
+    return ["--lambda", factor] + (["--fill-pruned"] if fill else [])
 
 
 def setting_name(setting):
@@ -84,7 +88,7 @@ def setting_name(setting):
 
 
 def pack(kinglet, store, run, setting):
-    """Returns seconds taken."""
+    """Returns seconds taken, start of the program included."""
     shutil.rmtree(store, ignore_errors=True)
     store.parent.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
@@ -93,20 +97,20 @@ def pack(kinglet, store, run, setting):
     return time.monotonic() - begin
 
 
-def key_only_size(kinglet, work, run, setting):
-    """Size of a store that holds the first checkpoint alone."""
-    first = f"checkpoint-{checkpoint_steps(run)[0]}"
-    shutil.rmtree(work / "first", ignore_errors=True)
-    shutil.copytree(run / first, work / "first" / first)
-    pack(kinglet, work / "first-store", work / "first", setting)
-    return folder_size(work / "first-store")
+def step_sizes(store):
+    """Bytes of every step's container, oldest first (one file a step, named by its number)."""
+    files = list((store / "steps").glob("*.step")) or list(store.glob("step-*.xz"))
+    return [p.stat().st_size for p in sorted(files, key=lambda p: int(re.search(r"\d+", p.name).group()))]
 
 
 def restore(kinglet, store, step, out):
+    """Returns seconds taken, start of the program included."""
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
     subprocess.run([*kinglet, "ckpt", "get", str(store), "--step", str(step), str(out)],
                    check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - begin
 
 
 # ---- checking --------------------------------------------------------------------------------------------------------
@@ -228,6 +232,7 @@ def measure_run(run, args, kinglet):
     steps = checkpoint_steps(run)
     at = run / f"checkpoint-{args.step}"
     reference = read_losses(run)
+    torch.set_num_threads(json.loads((run / "run.json").read_text())["threads"])  # same sums as in the run
     result = {"run": run.name, "steps": steps, "raw_bytes_per_step": raw_size(at),
               "baselines": lossless_baselines(at), "problems": [], "rows": []}
     losses_original = {s: validation_loss(run / f"checkpoint-{s}") for s in steps}
@@ -238,20 +243,25 @@ def measure_run(run, args, kinglet):
         name = setting_name(setting)
         log(f"{run.name}: {name}")
         store = work / f"store-{name}"
-        row = {"setting": name, "pack_seconds": pack(kinglet, store, run, setting), "val_by_step": {}}
+        row = {"setting": name, "pack_seconds": pack(kinglet, store, run, setting), "get_seconds": 0, "val_by_step": {}}
         for step in steps:
             restored = work / f"restored-{name}" / f"checkpoint-{step}"
-            restore(kinglet, store, step, restored)
+            row["get_seconds"] += restore(kinglet, store, step, restored)
             problems, facts = compare(run / f"checkpoint-{step}", restored,
                                       must_be_equal=setting == "lossless" or step == steps[0])
             result["problems"] += [f"{name}, step {step}: {p}" for p in problems]
             row["val_by_step"][step] = validation_loss(restored)
             if step == args.step:
                 row.update(facts)
-        row["store_bytes"] = folder_size(store)
-        row["key_bytes"] = key_only_size(kinglet, work, run, setting)
-        row["delta_bytes"] = (row["store_bytes"] - row["key_bytes"]) / (len(steps) - 1)
+        sizes = step_sizes(store)
+        if len(sizes) != len(steps) or setting != "lossless" and max(sizes[1:]) > sizes[0] / 2:
+            result["problems"].append(f"{name}: a step is missing or is not a delta, sizes {sizes}")
+        row["step_bytes"] = dict(zip(steps, sizes))
+        row["delta_bytes"] = statistics.fmean(sizes[1:])
         row["ratio"] = result["raw_bytes_per_step"] / row["delta_bytes"]
+        row["run_ratio"] = result["raw_bytes_per_step"] * len(steps) / sum(sizes)
+        megabytes = sum(folder_size(run / f"checkpoint-{s}") for s in steps) / 1e6
+        row["pack_rate"], row["get_rate"] = megabytes / row["pack_seconds"], megabytes / row["get_seconds"]
         row["val"] = row["val_by_step"][args.step]
         restored = work / f"restored-{name}" / f"checkpoint-{args.step}"
         continued = continue_training(run, restored, args.until, work / f"continued-{name}")
@@ -285,22 +295,28 @@ def markdown(results, args):
     original = {r["run"]: r["rows"][0] for r in results}
     lines = [f"Step {args.step}, continued to {args.until}; {len(results)} run(s): {', '.join(original)}. "
              f"Median (min .. max) over runs. Loss in nats per byte; d = difference to the uninterrupted run.", "",
-             "| setting | KiB per delta | ratio | val | d val | val at end | d val at end | first 10 steps: d train |",
-             "|---|---|---|---|---|---|---|---|"]
+             "| setting | KiB per delta | ratio | ratio of the run with its key frame | val | d val | val at end "
+             "| d val at end | first 10 steps: d train | pack MB/s | get MB/s |",
+             "|---" * 11 + "|"]
     for name in [row["setting"] for row in results[0]["rows"]]:
         rows = [(r["run"], row) for r in results for row in r["rows"] if row["setting"] == name]
-        cells = [f"lambda {name}" if name.replace(".", "").isdigit() else name]
-        cells.append(spread([row["delta_bytes"] / 1024 for _, row in rows], 1) if "delta_bytes" in rows[0][1] else "-")
-        cells.append(spread([row["ratio"] for _, row in rows], 2) if "ratio" in rows[0][1] else "-")
+        cells = [f"lambda {name}" if name[0].isdigit() else name]
+
+        def cell(key, digits, scale=1):
+            return spread([row[key] / scale for _, row in rows], digits) if key in rows[0][1] else "-"
+
+        cells += [cell("delta_bytes", 1, 1024), cell("ratio", 2), cell("run_ratio", 2)]
         for key in ("val", "val_until"):
             cells.append(spread([row[key] for _, row in rows], 4))
             cells.append(spread([row[key] - original[run][key] for run, row in rows], 4) if name != "original" else "-")
-        cells.append(spread([row["kick"] for _, row in rows], 4) if "kick" in rows[0][1] else "-")
+        cells += [cell("kick", 4), cell("pack_rate", 0), cell("get_rate", 0)]
         lines.append("| " + " | ".join(cells) + " |")
     for name in results[0]["baselines"]:
         lines.append(f"| {name} of the raw files | - | {spread([r['baselines'][name] for r in results], 2)} "
-                     "| - | - | - | - | - |")
-    lines += ["", f"Raw: {results[0]['raw_bytes_per_step'] / 1024:.0f} KiB per step (weights and both moments)."]
+                     + "| - " * 8 + "|")
+    lines += ["", f"Raw: {results[0]['raw_bytes_per_step'] / 1024:.0f} KiB per step (weights and both moments); "
+              f"{len(results[0]['steps'])} steps, the first a key frame. MB/s of whole checkpoint folders, the start "
+              "of the program included."]
     problems = [f"{r['run']}: {p}" for r in results for p in r["problems"]]
     lines += ["", "All checks passed." if not problems else "FAILED checks:"] + [f"- {p}" for p in problems]
     return "\n".join(lines) + "\n"
@@ -314,11 +330,10 @@ def main():
     p.add_argument("--out", type=Path, required=True, help="results, without suffix")
     p.add_argument("--step", type=int, default=1000)
     p.add_argument("--until", type=int, default=1500)
-    p.add_argument("--settings", nargs="+", default=["0.5", "1", "2.5", "lossless"],
-                   help="'lossless', a lambda, or NAME=PACK_FLAGS such as 'row-fill=--lambda 1 --fill row'")
+    p.add_argument("--settings", nargs="+", default=["0.5", "1", "1+fill", "2.5", "lossless"],
+                   help="'lossless', a lambda, LAMBDA+fill, or NAME=PACK_FLAGS such as 'published=--paper'")
     args = p.parse_args()
     kinglet = shlex.split(args.kinglet)
-    torch.set_num_threads(2)
     results = []
     args.out.parent.mkdir(parents=True, exist_ok=True)
     for run in args.runs:

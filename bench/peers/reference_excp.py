@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A slow numpy writing of ExCP behind the same two commands as ``kinglet ckpt``.
 
-    reference_excp.py ckpt pack STORE RUN_DIR [--lambda X | --alpha A | --lossless] [--fill tensor|row]
+    reference_excp.py ckpt pack STORE RUN_DIR [--lambda X | --alpha A | --lossless] [--fill tensor|row | --fill-pruned]
     reference_excp.py ckpt get STORE --step N OUT
 
 It serves as an oracle for results (loss after restoring, kept fractions) and
@@ -221,6 +221,7 @@ def main():
     p.add_argument("--lossless", action="store_true")
     p.add_argument("--fill", choices=["tensor", "row"],
                    help="restore pruned second moments as their mean instead of 0 (not in the original method)")
+    p.add_argument("--fill-pruned", action="store_const", const="row", dest="fill", help="--fill row")
     p.set_defaults(do=pack)
     g = commands.add_parser("get")
     g.add_argument("store", type=Path)

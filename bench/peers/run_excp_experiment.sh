@@ -3,8 +3,8 @@
 # Finished parts are kept and not repeated.
 #   PEERS_DIR  where everything goes (default build/peers)
 #   KINGLET    the program under test (default build/kinglet)
-#   SETTINGS   what to pack with, see excp_continue.py --help (default "0.5 1 2.5 lossless")
-#   SEEDS      (default "1 2 3")      BETA2  Adam's beta2 (default 0.999)
+#   SETTINGS   what to pack with, see excp_continue.py --help (default "0.5 1 1+fill 2.5 lossless")
+#   SEEDS      (default "1 2 3")      BETA2  Adam's beta2 (default 0.999)      THREADS  of a training (default 2)
 set -eu
 cd "$(dirname "$0")/../.."
 peers=${PEERS_DIR:-build/peers}
@@ -24,9 +24,9 @@ for seed in ${SEEDS:-1 2 3}; do
   runs="$runs $run"
   [ -d "$run" ] && continue
   rm -rf "$run.part"
-  "$python" "$here/train_neox.py" --seed "$seed" --beta2 "$beta2" --out "$run.part"
+  "$python" "$here/train_neox.py" --seed "$seed" --beta2 "$beta2" --threads "${THREADS:-2}" --out "$run.part"
   mv "$run.part" "$run"
 done
 # shellcheck disable=SC2086 # runs and settings are meant to be split
 exec "$python" "$here/excp_continue.py" $runs --kinglet "$kinglet" \
-  --work "$peers/excp$suffix" --out "$peers/excp$suffix/results" --settings ${SETTINGS:-0.5 1 2.5 lossless}
+  --work "$peers/excp$suffix" --out "$peers/excp$suffix/results" --settings ${SETTINGS:-0.5 1 1+fill 2.5 lossless}
