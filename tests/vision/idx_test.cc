@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include "tests/support/temporary_folder.h"
+
 #include "kinglet/base/error.h"
 
 namespace kinglet {
@@ -25,12 +27,6 @@ Bytes idx(std::vector<std::uint32_t> shape, std::size_t values, std::uint8_t typ
 
 class IdxFolder : public testing::Test {
  protected:
-  IdxFolder() {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~IdxFolder() override { fs::remove_all(folder_); }
-
   void write_gzip(const std::string& name, const Bytes& bytes, std::size_t cut = 0) {
     const fs::path path = folder_ / name;
     gzFile file = gzopen(path.c_str(), "wb");
@@ -39,7 +35,8 @@ class IdxFolder : public testing::Test {
     if (cut > 0) fs::resize_file(path, fs::file_size(path) - cut);
   }
 
-  fs::path folder_ = fs::path(testing::TempDir()) / "kinglet-idx-test";
+  const testing_support::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
 };
 
 TEST(Idx, ReadsShapeAndValues) {
