@@ -41,7 +41,11 @@ class TensorList {
     const bool alone = !options_.tensor.empty();
     if (alone && name != options_.tensor) return;
     InspectedTensor tensor{name, dtype, shape, element_count(shape) * item_size(dtype), {}, {}};
-    if (options_.statistics || alone) tensor.statistics = tensor_statistics(dtype, data, shape, strides);
+    // An expanded view may have any number of elements in a file of any size.
+    const bool expanded = tensor.bytes > data.size();
+    if ((options_.statistics || alone) && !expanded) {
+      tensor.statistics = tensor_statistics(dtype, data, shape, strides);
+    }
     if (alone) {
       for (std::uint64_t i = 0; i < std::min<std::uint64_t>(element_count(shape), kFirstElements); ++i) {
         tensor.first_elements.push_back(tensor_element(dtype, data, shape, strides, i));
