@@ -16,7 +16,7 @@ namespace kinglet {
 namespace {
 
 constexpr std::string_view kZipSignature = "PK\x03\x04";
-constexpr std::size_t kMaxPath = std::size_t{1} << 16;  // of a tensor, in bytes
+constexpr std::size_t kMaxPath = 4096;  // of a container, in bytes
 
 // The records of a torch.save archive, found by their names below the one directory.
 class Archive {
@@ -152,8 +152,6 @@ std::vector<TorchFile::Named> TorchFile::named_tensors() const {
       continue;
     }
     const PickleValue& value = *visit.value;
-    // Keys may be shared, so a small file could ask for names of any length.
-    if (visit.path.size() > kMaxPath) throw bad_input("tensors", "the name of a tensor is longer than 64 KiB");
     const bool pairs = value.kind == PickleKind::kDict || value.kind == PickleKind::kCall;
     const std::vector<PickleValue*>& items = value.kind == PickleKind::kCall ? value.appended : value.items;
     if ((!pairs && value.kind != PickleKind::kList && value.kind != PickleKind::kTuple) || items.empty() ||
@@ -161,7 +159,6 @@ std::vector<TorchFile::Named> TorchFile::named_tensors() const {
       continue;
     }
     // Every entry below gets a copy, and the memo makes entries cheap: a long key would stand for much memory.
-    constexpr std::size_t kMaxPath = 4096;
     if (visit.path.size() > kMaxPath) {
       throw bad_input(visit.path.substr(0, 80), "the path to these values is longer than 4096 bytes",
                       "not a plain checkpoint");
