@@ -49,7 +49,7 @@ TEST(Frame, EveryCommandHasHelpWithAnExample) {
                                                           {"completion"},
                                                           {"completion", "bash"}};
   for (std::vector<std::string> command : commands) {
-    command.push_back("--help");
+    command.emplace_back("--help");
     const ProcessResult result = run_kinglet(command);
     EXPECT_EQ(result.exit_code, 0) << testing::PrintToString(command) << result.err;
     EXPECT_THAT(result.out, HasSubstr("Example:\n  ")) << testing::PrintToString(command);
@@ -82,7 +82,7 @@ TEST(Frame, BadInputIsOneLineAndExitCodeTwo) {
 
 TEST(Frame, CompletionOffersCommandsOptionsAndFiles) {
   const testing_support::TemporaryFolder folder;
-  std::ofstream(folder.path() / "my checkpoint.pt");
+  const std::ofstream file(folder.path() / "my checkpoint.pt");
   const std::string script =
       "cd '" + folder.path().string() + "' && source <(" + KINGLET_PROGRAM +
       " completion bash); complete_words() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _kinglet; "
