@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/base/rng.h"
 #include "kinglet/io/checkpoint.h"
@@ -18,7 +20,6 @@ namespace fs = std::filesystem;
 class TrainerFolder : public testing::Test {
  protected:
   TrainerFolder() {
-    fs::remove_all(folder_);
     Rng rng(3);
     ImageSet set{256, 8, 8, {}, {}};
     for (int i = 0; i < 256; ++i) {
@@ -29,7 +30,6 @@ class TrainerFolder : public testing::Test {
     settings_.batch_size = 16;
     settings_.total_steps = 24;
   }
-  ~TrainerFolder() override { fs::remove_all(folder_); }
 
   struct Learner {
     ImageClassifier model{nullptr};
@@ -51,7 +51,8 @@ class TrainerFolder : public testing::Test {
     return losses;
   }
 
-  fs::path folder_ = fs::path(testing::TempDir()) / "kinglet-trainer-folder-test";
+  const testing_support::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_ / "checkpoint";
   ImageTensors data_;
   ClassifierSettings settings_;
 };

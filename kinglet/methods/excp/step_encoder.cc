@@ -20,6 +20,9 @@ namespace {
 
 // Parameters up to this size are coded one a thread; larger ones by all threads together.
 constexpr std::uint64_t kLargeParameter = 2 * kBlockElements;
+// Parameters up to this size are kept exactly: a frame would cost more, and the median of a scalar's change is the
+// change itself, which every lambda >= 1 would drop. [specification 8]
+constexpr std::uint64_t kTinyParameter = 15;
 // Opaque data beyond this is compressed without looking at the parent's version, unless the two are equal.
 constexpr std::uint64_t kDearChunk = std::uint64_t{2} << 20;
 
@@ -118,6 +121,7 @@ class StepEncoder {
     if (!parameter.has_reference) return "not floating point";
     if (!has_parent) return "new, or of another shape or type than before";
     if (parameter.n > UINT32_MAX) return "more than 2^32 elements";
+    if (parameter.n <= kTinyParameter) return "too small to prune";
     if (input_.options.exact_1d && parameter.shape.size() <= 1) return "one-dimensional (--exact-1d)";
     for (const auto& region : parameter.regions) {
       if (!region) continue;

@@ -75,8 +75,9 @@ void warn_of_unchanged(const std::vector<const DeltaFrame*>& frames, const Optio
 void warn_of_fallbacks(const StepIndex& index, std::vector<std::string>& warnings) {
   std::map<std::string, std::vector<std::string>> by_reason;
   for (const StoredParameter& parameter : index.parameters) {
-    const bool asked_for = parameter.fallback.find("--exact-1d") != std::string::npos;
-    if (!parameter.fallback.empty() && !asked_for) by_reason[parameter.fallback].push_back(parameter.name);
+    const bool expected =
+        parameter.fallback.find("--exact-1d") != std::string::npos || parameter.fallback == "too small to prune";
+    if (!parameter.fallback.empty() && !expected) by_reason[parameter.fallback].push_back(parameter.name);
   }
   for (const auto& [reason, names] : by_reason) {
     warnings.push_back(fmt::format("stored without loss because they are {}: {}{}", reason, names.front(),

@@ -194,6 +194,13 @@ TEST_F(StoreTest, KeyFramesComeWhenTheyShould) {
   EXPECT_EQ(record(reports[5].tensors, "new.weight").coding, "delta");
 }
 
+TEST_F(StoreTest, TinyTensorsAreKeptExactly) {
+  pack(3, with_lambda(2.5));
+  EXPECT_EQ(record(reports[2].tensors, "temperature").coding, "lossless delta");
+  EXPECT_EQ(weights(original(3), "temperature"), weights(restored(3), "temperature"));
+  EXPECT_THAT(reports[2].warnings, testing::Each(testing::Not(HasSubstr("too small"))));
+}
+
 TEST_F(StoreTest, OneTensorAndWeightsOnly) {
   pack(2, with_lambda(1));
   GetOptions tensor;
