@@ -11,7 +11,7 @@
 
 namespace kinglet {
 
-// conv 3x3 (1 -> 16), BatchNorm, ReLU, pool 2 | conv 3x3 (16 -> 32), BatchNorm, ReLU, pool 2 | dense 256, ReLU | dense.
+// conv 3x3 / 2 (1 -> 16), BatchNorm, ReLU | conv 3x3 / 2 (16 -> 32), BatchNorm, ReLU | dense 256, ReLU | dense.
 // images: [batch, 1, height, width] fp32; returns logits [batch, classes].
 class ImageClassifierImpl : public torch::nn::Module {
  public:
@@ -19,9 +19,8 @@ class ImageClassifierImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& images);
 
  private:
-  torch::nn::Conv2d conv1_, conv2_;
+  torch::nn::Conv2d conv1_, conv2_, dense_, head_;
   torch::nn::BatchNorm2d norm1_, norm2_;
-  torch::nn::Linear dense_, head_;
 };
 TORCH_MODULE(ImageClassifier);
 
