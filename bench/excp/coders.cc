@@ -43,16 +43,28 @@ std::size_t zstd_size(const Symbols& bytes) {
   return ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 19);
 }
 
+// Bits.
+struct Totals {
+  double entropy = 0, rans = 0, xz = 0, zstd = 0;
+
+  void add(const Totals& other) {
+    entropy += other.entropy;
+    rans += other.rans;
+    xz += other.xz;
+    zstd += other.zstd;
+  }
+};
+
 // Pieces that are coded one by one with rANS (tensors, blocks); the others get them all in one file, two symbols a
 // byte, which is in their favour.
-void compare_coders(const char* name, const std::vector<Symbols>& pieces) {
+Totals compare_coders(const char* name, const std::vector<Symbols>& pieces) {
   Symbols all;
   double entropy = 0;
   for (const Symbols& piece : pieces) {
     all.insert(all.end(), piece.begin(), piece.end());
     entropy += order0_entropy_bits(piece);
   }
-  if (all.empty()) return;
+  if (all.empty()) return {};
   const auto n = static_cast<double>(all.size());
   Symbols packed((all.size() * kBits + 7) / 8);
   pack_bits(all.data(), all.size(), kBits, packed.data());
@@ -85,6 +97,7 @@ void compare_coders(const char* name, const std::vector<Symbols>& pieces) {
   std::printf("%-26s %9zu %8.4f %8.4f %7.2f%% %8.4f %8.4f %7.2f %7.2f %7.0fx %7.0fx\n", name, all.size(), entropy / n,
               rans, 100 * (rans * n / entropy - 1), bits(xz), bits(zstd), 4 * n / encode * 1e-9, 4 * n / decode * 1e-9,
               xz_seconds / encode, zstd_seconds / encode);
+  return {entropy, rans * n, 8.0 * static_cast<double>(xz), 8.0 * static_cast<double>(zstd)};
 }
 
 void print_header(const char* title) {
@@ -179,9 +192,13 @@ void compare_on_deltas(const std::vector<Checkpoint>& checkpoints) {
     options.lambda = lambda;
     Streams streams;
     for (std::size_t i = 1; i < checkpoints.size(); ++i) streams.add(checkpoints[i - 1], checkpoints[i], options);
-    compare_coders(fmt::format("lambda {}, weights", lambda).c_str(), streams.weights);
-    compare_coders(fmt::format("lambda {}, first moment", lambda).c_str(), streams.first_moments);
-    compare_coders(fmt::format("lambda {}, second moment", lambda).c_str(), streams.second_moments);
+    Totals total;
+    total.add(compare_coders(fmt::format("lambda {}, weights", lambda).c_str(), streams.weights));
+    total.add(compare_coders(fmt::format("lambda {}, first moment", lambda).c_str(), streams.first_moments));
+    total.add(compare_coders(fmt::format("lambda {}, second moment", lambda).c_str(), streams.second_moments));
+    std::printf("  together: rANS %.2f %% over the entropy; xz is %+.1f %% and zstd %+.1f %% to rANS in size\n",
+                100 * (total.rans / total.entropy - 1), 100 * (total.xz / total.rans - 1),
+                100 * (total.zstd / total.rans - 1));
   }
 }
 
