@@ -135,7 +135,7 @@ std::string Store::State::key_reason(const Checkpoint& checkpoint, const Options
   if (deltas >= static_cast<std::size_t>(options.key_every)) return fmt::format("{} deltas since the last one", deltas);
   std::uint64_t bytes = 0;
   for (std::size_t i = 1; i < infos.size(); ++i) bytes += infos[i]->lossy ? infos[i]->stored_bytes : 0;
-  if (bytes > infos.front()->stored_bytes / 4 && !options.lossless) return "the deltas have grown to a quarter of it";
+  if (bytes > infos.front()->stored_bytes && !options.lossless) return "the deltas have outgrown it";
   const double changed = changed_share(checkpoint, open_step(steps.back())->index());
   if (changed > kMostChanged)
     return fmt::format("{:.0f} % of the weights are new or have another shape", 100 * changed);
