@@ -120,7 +120,7 @@ class Pairing {
       for (const ZeroVectors& vectors : find_zero_vectors(*file.torch)) {
         const auto array = [&](const TorchTensor* tensor) -> std::optional<ArrayRef> {
           if (tensor == nullptr) return std::nullopt;
-          return array_of(file, i, *tensor);
+          return storage_array(file, i, *tensor);
         };
         const auto weight = array(vectors.weight);
         const std::string name = fmt::format("{}:group{}", base_name(file.layout.name), vectors.group);

@@ -22,8 +22,13 @@ std::vector<std::int64_t> parameter_ids(const PickleValue* optimizer) {
   return ids;
 }
 
-bool same_length(const TorchTensor* weight, const TorchTensor* moment) {
-  return moment != nullptr && moment->shape == weight->shape;
+std::uint64_t storage_length(const TorchFile& file, const TorchTensor& tensor) {
+  return file.storages()[tensor.storage].bytes / item_size(tensor.dtype);
+}
+
+// The last rank's weights are often a view without the padding, its moments whole: the storages must be equally long.
+bool same_length(const TorchFile& file, const TorchTensor* weight, const TorchTensor* moment) {
+  return moment != nullptr && storage_length(file, *weight) == storage_length(file, *moment);
 }
 
 }  // namespace
@@ -56,8 +61,8 @@ std::vector<ZeroVectors> find_zero_vectors(const TorchFile& file) {
     if (state != states.end()) {
       const TorchTensor* first = file.tensor(dict_find(state->second, "exp_avg"));
       const TorchTensor* second = file.tensor(dict_find(state->second, "exp_avg_sq"));
-      if (same_length(group.weight, first)) group.first_moment = first;
-      if (group.first_moment != nullptr && same_length(group.weight, second)) group.second_moment = second;
+      if (same_length(file, group.weight, first)) group.first_moment = first;
+      if (group.first_moment != nullptr && same_length(file, group.weight, second)) group.second_moment = second;
     }
     vectors.push_back(group);
   }

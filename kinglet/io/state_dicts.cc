@@ -251,6 +251,14 @@ ArrayRef array_of(const CheckpointFile& file, std::size_t file_index, const Torc
   return array;
 }
 
+ArrayRef storage_array(const CheckpointFile& file, std::size_t file_index, const TorchTensor& tensor) {
+  const auto region = file.storages.region_of_storage[tensor.storage];
+  const bool flat = tensor.shape.size() == 1 && tensor.is_contiguous() && tensor.storage_offset == 0;
+  if (!region || !flat || file.layout.regions[*region].dtype != tensor.dtype) return array_of(file, file_index, tensor);
+  const std::uint64_t n = file.layout.regions[*region].bytes / item_size(tensor.dtype);
+  return {{static_cast<std::int64_t>(n)}, tensor.dtype, RegionRef{file_index, *region}};
+}
+
 StateDicts find_state_dicts(const CheckpointFiles& files) {
   StateDicts found;
   std::map<std::string, std::size_t> models;  // shard group -> weights

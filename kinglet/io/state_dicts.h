@@ -57,6 +57,9 @@ StateDicts find_state_dicts(const CheckpointFiles& files);
 // The tensor of `file` as an array; used for formats with their own layout.
 ArrayRef array_of(const CheckpointFile& file, std::size_t file_index, const TorchTensor& tensor);
 
+// The whole storage of a flat tensor that begins with it, its padding included.
+ArrayRef storage_array(const CheckpointFile& file, std::size_t file_index, const TorchTensor& tensor);
+
 // The pairs of a dict, or of an OrderedDict or other object that was filled with items.
 std::vector<std::pair<const PickleValue*, const PickleValue*>> dict_items(const PickleValue* value);
 // The value of a string key in such a dict; nullptr when there is none.

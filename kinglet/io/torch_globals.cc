@@ -35,6 +35,7 @@ constexpr auto kHarmless = std::to_array<std::string_view>({
     "torch._utils _rebuild_tensor",
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_tensor_v3",
+    "torch._tensor _rebuild_from_type_v2",
     "torch._utils _rebuild_parameter",
     "torch._utils _rebuild_parameter_with_state",
     "torch.nn.parameter Parameter",

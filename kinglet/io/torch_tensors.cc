@@ -34,6 +34,8 @@ class TensorFinder {
         const auto dtype = torch_dtype(arguments->items[6]->text);
         if (!dtype) throw damaged(fmt::format("a tensor of unknown type '{}'", arguments->items[6]->text));
         found_.tensors.emplace(&value, rebuild(arguments->items, dtype));
+      } else if (name == "torch._tensor _rebuild_from_type_v2") {
+        rebuild_from_type(value, arguments->items);
       } else if (name == "torch._utils _rebuild_parameter" || name == "torch._utils _rebuild_parameter_with_state") {
         if (arguments->items.empty()) throw damaged("a parameter without data");
         const auto data = found_.tensors.find(arguments->items[0]);
@@ -66,6 +68,15 @@ class TensorFinder {
     std::vector<std::int64_t> result;
     for (const PickleValue* item : value->items) result.push_back(non_negative(item, what));
     return result;
+  }
+
+  // (function, class, its arguments, state): a tensor with attributes of its own, such as DeepSpeed's.
+  void rebuild_from_type(const PickleValue& value, const std::vector<PickleValue*>& arguments) {
+    if (arguments.size() < 3 || arguments[2]->kind != PickleKind::kTuple) throw damaged("too few arguments");
+    const bool plain = arguments[0]->kind == PickleKind::kGlobal &&
+                       (arguments[0]->text == "torch._utils _rebuild_tensor_v2" ||
+                        arguments[0]->text == "torch._utils _rebuild_tensor");
+    if (plain) found_.tensors.emplace(&value, rebuild(arguments[2]->items, std::nullopt));
   }
 
   TorchTensor rebuild(const std::vector<PickleValue*>& arguments, std::optional<DType> dtype) {

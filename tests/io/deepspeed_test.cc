@@ -10,6 +10,8 @@
 #include "tests/support/state_dict_files.h"
 #include "tests/support/temporary_folder.h"
 
+#include "kinglet/io/checkpoint.h"
+
 namespace kinglet {
 namespace {
 
@@ -85,6 +87,37 @@ TEST_F(HandMadeZero, MomentsOfAnotherLengthAreNotPaired) {
 }
 
 // The groups say which state belongs to which vector.
+// As DeepSpeed writes the last rank: weights without the padding, moments with it.
+TEST_F(HandMadeZero, APaddedVectorIsPairedByItsStorage) {
+  PickleBuilder& b = maker_.builder();
+  PickleValue* weight = maker_.tensor({896});
+  weight->items[1]->items[2] = b.tuple({b.integer(895)});
+  PickleValue* state = maker_.dict({{"exp_avg", maker_.tensor({896})}, {"exp_avg_sq", maker_.tensor({896})}});
+  const auto vectors =
+      found(b.list({weight}), maker_.dict({{"state", b.dict({{b.integer(0), state}})}}));
+  ASSERT_EQ(vectors.size(), 1U);
+  EXPECT_THAT(vectors[0].weight->shape, ElementsAre(895));
+  EXPECT_NE(vectors[0].first_moment, nullptr);
+  EXPECT_NE(vectors[0].second_moment, nullptr);
+  const Checkpoint checkpoint = Checkpoint::open(folder_ / "x.pt");
+  ASSERT_EQ(checkpoint.parameters().size(), 1U);
+  EXPECT_THAT(checkpoint.parameters()[0].shape, ElementsAre(896));
+  EXPECT_TRUE(checkpoint.parameters()[0].second_moment.has_value());
+}
+
+// As ZeRO-3 writes its vectors: tensors with attributes of their own.
+TEST_F(HandMadeZero, TensorsRebuiltFromTheirType) {
+  PickleBuilder& b = maker_.builder();
+  PickleValue* plain = maker_.tensor({12});
+  PickleValue* weight = b.call(b.global("torch._tensor", "_rebuild_from_type_v2"),
+                               {plain->items[0], b.global("torch", "Tensor"), plain->items[1], b.dict()});
+  PickleValue* state = maker_.dict({{"exp_avg", maker_.tensor({12})}, {"exp_avg_sq", maker_.tensor({12})}});
+  const auto vectors =
+      found(b.list({weight}), maker_.dict({{"state", b.dict({{b.integer(0), state}})}}));
+  ASSERT_EQ(vectors.size(), 1U);
+  EXPECT_NE(vectors[0].second_moment, nullptr);
+}
+
 TEST_F(HandMadeZero, ParameterNumbersOfTheGroups) {
   PickleValue* flat = maker_.builder().list({maker_.tensor({4}), maker_.tensor({4})});
   PickleBuilder& builder = maker_.builder();
