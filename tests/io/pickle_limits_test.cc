@@ -95,7 +95,7 @@ TEST(PickleLimits, Depth) {
   EXPECT_NO_THROW(parse(nested(256)));
   EXPECT_THAT(refused(nested(257)), HasSubstr("deeper than 256"));
   EXPECT_THAT(refused(nested(3), {.max_depth = 2}), HasSubstr("deeper than 2"));
-  EXPECT_THAT(refused(nested(1'000'000)), HasSubstr("deeper"));  // no recursion: the call stack would not hold this
+  EXPECT_THAT(refused(nested(200'000)), HasSubstr("deeper"));  // no recursion: the call stack would not hold this
   // Through calls and their state.
   const std::string call = code::global("a", "b") + ")R";
   EXPECT_THAT(refused(repeat(call, 300) + repeat("b", 299) + "."), HasSubstr("deeper"));
@@ -157,7 +157,7 @@ TEST(PickleLimits, RandomChangesAreReadOrRefused) {
   const std::string whole = code::stream(code::dict({{"a", code::tensor({})}, {"b", code::list({"N", "\x88"})}}));
   Rng rng(9);
   int accepted = 0;
-  for (int i = 0; i < 30'000; ++i) {
+  for (int i = 0; i < 10'000; ++i) {
     std::string changed = whole;
     for (std::uint64_t n = 1 + rng.below(3); n > 0; --n) {
       changed[rng.below(changed.size())] = static_cast<char>(rng.below(256));
@@ -179,7 +179,7 @@ TEST(PickleLimits, RandomOpcodes) {
       "aesubRQ.\x8f\x90\x91\x94";
   Rng rng(10);
   int accepted = 0;
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < 30'000; ++i) {
     std::string bytes;
     for (std::uint64_t n = 1 + rng.below(12); n > 0; --n) bytes += opcodes[rng.below(opcodes.size())];
     try {
@@ -188,7 +188,7 @@ TEST(PickleLimits, RandomOpcodes) {
     } catch (const Error&) {
     }
   }
-  EXPECT_GT(accepted, 1000);
+  EXPECT_GT(accepted, 300);
 }
 
 }  // namespace

@@ -177,7 +177,7 @@ TEST(SafetensorsFormat, ChangedBytesNeverGiveBadRanges) {
                                     R"("v":{"dtype":"I64","shape":[1],"data_offsets":[24,32]}})",
                                     32);
   Rng rng(3);
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 8000; ++i) {
     std::string changed = whole;
     for (std::uint64_t n = 1 + rng.below(3); n > 0; --n) {
       changed[rng.below(changed.size())] = static_cast<char>(rng.below(256));

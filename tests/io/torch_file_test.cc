@@ -232,7 +232,6 @@ TEST(TorchFile, NamedTensorsOfNestedContainers) {
 
 // One long string as the key of every level: the names of the tensors would be of quadratic length.
 TEST(TorchFile, NamesThatGrowWithoutBoundAreRefused) {
-  std::string value = code::text(std::string(1 << 20, 'k')) + "q\x01" + code::tensor({}) + "\x86";
   std::string nested = code::tensor({});
   for (int i = 0; i < 100; ++i) nested = "}h\x01" + nested + "s";
   const std::string bytes = file_of(code::text(std::string(1 << 20, 'k')) + "q\x01" + nested + "\x86");
@@ -242,12 +241,11 @@ TEST(TorchFile, NamesThatGrowWithoutBoundAreRefused) {
 
 TEST(TorchFile, RandomChangesNeverGiveTensorsOutOfBounds) {
   const std::string whole =
-      file_of(code::list({code::tensor({}), code::tensor({.offset = 1, .sizes = {1, 3}, .strides = {3, 1}})}));
+      code::stream(code::list({code::tensor({}), code::tensor({.offset = 1, .sizes = {1, 3}, .strides = {3, 1}})}));
   Rng rng(31);
   int accepted = 0;
-  for (int i = 0; i < 30'000; ++i) {
-    std::string pickle =
-        code::stream(code::list({code::tensor({}), code::tensor({.offset = 1, .sizes = {1, 3}, .strides = {3, 1}})}));
+  for (int i = 0; i < 8000; ++i) {
+    std::string pickle = whole;
     for (std::uint64_t n = 1 + rng.below(3); n > 0; --n)
       pickle[rng.below(pickle.size())] = static_cast<char>(rng.below(256));
     const std::string changed = torch_zip(pickle, {floats({1, 2, 3, 4})});
