@@ -73,9 +73,9 @@ class TensorFinder {
   // (function, class, its arguments, state): a tensor with attributes of its own, such as DeepSpeed's.
   void rebuild_from_type(const PickleValue& value, const std::vector<PickleValue*>& arguments) {
     if (arguments.size() < 3 || arguments[2]->kind != PickleKind::kTuple) throw damaged("too few arguments");
-    const bool plain = arguments[0]->kind == PickleKind::kGlobal &&
-                       (arguments[0]->text == "torch._utils _rebuild_tensor_v2" ||
-                        arguments[0]->text == "torch._utils _rebuild_tensor");
+    const bool plain =
+        arguments[0]->kind == PickleKind::kGlobal && (arguments[0]->text == "torch._utils _rebuild_tensor_v2" ||
+                                                      arguments[0]->text == "torch._utils _rebuild_tensor");
     if (plain) found_.tensors.emplace(&value, rebuild(arguments[2]->items, std::nullopt));
   }
 

@@ -93,8 +93,7 @@ TEST_F(HandMadeZero, APaddedVectorIsPairedByItsStorage) {
   PickleValue* weight = maker_.tensor({896});
   weight->items[1]->items[2] = b.tuple({b.integer(895)});
   PickleValue* state = maker_.dict({{"exp_avg", maker_.tensor({896})}, {"exp_avg_sq", maker_.tensor({896})}});
-  const auto vectors =
-      found(b.list({weight}), maker_.dict({{"state", b.dict({{b.integer(0), state}})}}));
+  const auto vectors = found(b.list({weight}), maker_.dict({{"state", b.dict({{b.integer(0), state}})}}));
   ASSERT_EQ(vectors.size(), 1U);
   EXPECT_THAT(vectors[0].weight->shape, ElementsAre(895));
   EXPECT_NE(vectors[0].first_moment, nullptr);
@@ -112,8 +111,7 @@ TEST_F(HandMadeZero, TensorsRebuiltFromTheirType) {
   PickleValue* weight = b.call(b.global("torch._tensor", "_rebuild_from_type_v2"),
                                {plain->items[0], b.global("torch", "Tensor"), plain->items[1], b.dict()});
   PickleValue* state = maker_.dict({{"exp_avg", maker_.tensor({12})}, {"exp_avg_sq", maker_.tensor({12})}});
-  const auto vectors =
-      found(b.list({weight}), maker_.dict({{"state", b.dict({{b.integer(0), state}})}}));
+  const auto vectors = found(b.list({weight}), maker_.dict({{"state", b.dict({{b.integer(0), state}})}}));
   ASSERT_EQ(vectors.size(), 1U);
   EXPECT_NE(vectors[0].second_moment, nullptr);
 }
