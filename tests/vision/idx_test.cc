@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Bytes idx(std::vector<std::uint32_t> shape, std::size_t values, std::uint8_t type = 0x08) {
+Bytes idx(const std::vector<std::uint32_t>& shape, std::size_t values, std::uint8_t type = 0x08) {
   Bytes bytes = {std::byte{0}, std::byte{0}, std::byte{type}, static_cast<std::byte>(shape.size())};
   for (const std::uint32_t size : shape) {
     for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<std::byte>(size >> shift));

@@ -165,7 +165,10 @@ TEST(DeltaCodec, MostlyZeroResidualsNeedTheMedianOfTheOthers) {
 TEST(DeltaCodec, RowMeansFillPrunedSecondMoments) {
   TestParameter parameter = trained_parameter(128 * 100, 9);
   parameter.row_length = 128;
-  for (std::size_t i = 0; i < 12800; ++i) (*parameter.second)[i] = 1e-9F * static_cast<float>(1 + i / 128);
+  for (std::size_t i = 0; i < 12800; ++i) {
+    const std::size_t row = i / 128;
+    (*parameter.second)[i] = 1e-9F * static_cast<float>(1 + row);
+  }
   Options options = options_of();
   options.fill_pruned_second = true;
   const Encoded encoded = encode(parameter, options);
