@@ -67,9 +67,9 @@ void warn_of_unchanged(const std::vector<const DeltaFrame*>& frames, const Optio
   });
   if (count == 0 || options.median_of_nonzeros || options.target_sparsity) return;
   warnings.push_back(
-      fmt::format("{} tensors changed in less than half of their elements: their median change is 0 and "
+      fmt::format("{} of {} tensors changed in less than half of their elements: their median change is 0 and "
                   "nothing of them is pruned; --median-of-nonzeros prunes them too",
-                  count));
+                  count, frames.size()));
 }
 
 void warn_of_fallbacks(const StepIndex& index, std::vector<std::string>& warnings) {
