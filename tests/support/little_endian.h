@@ -1,6 +1,7 @@
 // Numbers as the little-endian bytes of a file, in a std::string.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -11,8 +12,9 @@
 namespace kinglet::testing_support {
 
 inline std::string le(std::uint64_t value, std::size_t bytes) {
-  std::string text;
-  for (std::size_t i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i) & 0xFF);
+  std::string text(bytes, '\0');
+  for (std::size_t i = 0; i < std::min<std::size_t>(bytes, 8); ++i)
+    text[i] = static_cast<char>(value >> (8 * i) & 0xFF);
   return text;
 }
 
