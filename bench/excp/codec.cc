@@ -11,6 +11,7 @@
 
 #include "bench/support/stopwatch.h"
 
+#include "kinglet/base/memory.h"
 #include "kinglet/base/parallel.h"
 #include "kinglet/base/rng.h"
 #include "kinglet/kernels/simd.h"
@@ -140,6 +141,7 @@ void bench_against_paper() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  kinglet::keep_freed_memory();
   const std::size_t n = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : std::size_t{1} << 24;
   set_num_threads(1);
   std::printf("kernels: %s\n", simd_level_name().c_str());

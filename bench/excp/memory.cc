@@ -1,6 +1,8 @@
 // How much memory do adding, verifying and restoring a checkpoint with one huge tensor take beyond the page cache?
 // Anonymous memory (RssAnon of the kernel) is sampled every millisecond. Limit: 256 MiB, however large the tensor.
 //   build/bench/excp_memory [elements [threads [FOLDER]]]     536870912 elements = 2 GiB; about 22 GiB of disk
+#include "kinglet/base/memory.h"
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -127,6 +129,7 @@ int measure(std::uint64_t elements, const fs::path& parent) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  kinglet::keep_freed_memory();
   const std::uint64_t elements = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : std::uint64_t{1} << 29;
   if (argc > 2) set_num_threads(std::atoi(argv[2]));
   try {

@@ -17,6 +17,7 @@
 #include "bench/support/stopwatch.h"
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/memory.h"
 #include "kinglet/base/parallel.h"
 #include "kinglet/io/checkpoint.h"
 
@@ -160,6 +161,7 @@ class Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
+  kinglet::keep_freed_memory();
   try {
     const bench::ScratchFolder scratch(argc > 2 ? argv[2] : "");
     if (argc > 1) {

@@ -9,6 +9,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/base/interrupt.h"
 #include "kinglet/base/log.h"
+#include "kinglet/base/memory.h"
 #include "kinglet/base/parallel.h"
 #include "kinglet/cli/command.h"
 #include "kinglet/kernels/simd.h"
@@ -74,6 +75,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   kinglet::install_interrupt_handler();
+  kinglet::keep_freed_memory();
   try {
     const int code = kinglet::cli::run(argc, argv);
     std::cout.flush();

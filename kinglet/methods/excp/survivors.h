@@ -13,7 +13,7 @@ namespace kinglet::excp {
 
 class Survivors {
  public:
-  static constexpr std::size_t kExactLimit = 4096;
+  static constexpr std::size_t kExactLimit = 1024;
 
   // Adds x[i] for which (flags[i] & flag_bit) != 0; finite values only.
   void add(const float* x, const std::uint8_t* flags, std::uint8_t flag_bit, std::size_t n);
