@@ -28,7 +28,7 @@ endfunction()
 
 # The header that costs seconds in every file that includes it, compiled once.
 if(KINGLET_PCH)
-  file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cc "")
+  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/torch_pch.cc CONTENT "")  # keeps its time when nothing changed
   add_library(kinglet_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cc)
   target_include_directories(kinglet_torch_pch SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
   # The warnings too: -Wpedantic defines macros, and a precompiled header fits only where the same ones are defined.
