@@ -35,7 +35,7 @@ void Merge(const std::uint8_t* HWY_RESTRICT planes, std::size_t n, std::uint8_t*
 void SplitPlanes(const std::uint8_t* elements, std::size_t n, std::size_t item_size, std::uint8_t* planes) {
   switch (item_size) {
     case 1:
-      __builtin_memcpy(planes, elements, n);
+      if (n > 0) __builtin_memcpy(planes, elements, n);  // the pointers of empty arrays may be null
       break;
     case 2:
       Split<2>(elements, n, planes);
@@ -52,7 +52,7 @@ void SplitPlanes(const std::uint8_t* elements, std::size_t n, std::size_t item_s
 void MergePlanes(const std::uint8_t* planes, std::size_t n, std::size_t item_size, std::uint8_t* elements) {
   switch (item_size) {
     case 1:
-      __builtin_memcpy(elements, planes, n);
+      if (n > 0) __builtin_memcpy(elements, planes, n);
       break;
     case 2:
       Merge<2>(planes, n, elements);

@@ -254,7 +254,7 @@ void PackAny(const std::uint8_t* classes, std::size_t n, int bits, std::uint8_t*
       Pack<4>(classes, n, out);
       break;
     default:
-      __builtin_memcpy(out, classes, n);
+      if (n > 0) __builtin_memcpy(out, classes, n);  // the pointers of empty arrays may be null
       break;
   }
 }
@@ -271,7 +271,7 @@ void UnpackAny(const std::uint8_t* packed, std::size_t n, int bits, std::uint8_t
       Unpack<4>(packed, n, classes);
       break;
     default:
-      __builtin_memcpy(classes, packed, n);
+      if (n > 0) __builtin_memcpy(classes, packed, n);  // the pointers of empty arrays may be null
       break;
   }
 }
@@ -324,7 +324,7 @@ std::size_t compact_nonzero(const std::uint8_t* selector, const std::uint8_t* va
 std::size_t expand_nonzero(const std::uint8_t* selector, const std::uint8_t* packed, std::size_t available,
                            std::size_t n, std::uint8_t* values) {
   if (available == 0) {
-    std::memset(values, 0, n);
+    if (n > 0) std::memset(values, 0, n);
     return count_nonzero(selector, n);
   }
   return HWY_DYNAMIC_DISPATCH(ExpandNonzero)(selector, packed, available, n, values);
