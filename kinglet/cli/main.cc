@@ -41,7 +41,7 @@ int report_usage_error(const CLI::App& app, const CLI::ParseError& error) {
   while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
   std::string path;
   for (const CLI::App* at = command; at != nullptr; at = at->get_parent()) {
-    path = at->get_name() + (path.empty() ? "" : " ") + path;
+    path.insert(0, path.empty() ? at->get_name() : at->get_name() + " ");
   }
   fmt::print(stderr, "{}: {} (see '{} --help')\n", app.get_name(), printable(error.what()), path);
   return kUsageError;

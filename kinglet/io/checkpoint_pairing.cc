@@ -178,7 +178,7 @@ class Pairing {
       if (const auto found = components.find(own); found != components.end()) return found->second;
     }
     for (const char* prefix : {"", "model.", "module.", "model.module.", "state_dict.", "app.model."}) {
-      const std::string name = prefix + parameter;
+      std::string name = prefix + parameter;
       if (tensors.contains(name)) return name;
     }
     return {};

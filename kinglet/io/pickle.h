@@ -83,8 +83,8 @@ class PickleBuilder {
   PickleValue* string(std::string value);
   PickleValue* list(std::vector<PickleValue*> items = {});
   PickleValue* tuple(std::vector<PickleValue*> items = {});
-  PickleValue* dict(std::vector<std::pair<PickleValue*, PickleValue*>> items = {});
-  PickleValue* global(std::string module, std::string name);
+  PickleValue* dict(const std::vector<std::pair<PickleValue*, PickleValue*>>& items = {});
+  PickleValue* global(std::string_view module, std::string_view name);
   PickleValue* call(PickleValue* callable, std::vector<PickleValue*> arguments);
   PickleValue* persistent_id(PickleValue* id);
   PickleDocument finish(PickleValue* root) &&;

@@ -201,7 +201,8 @@ class PickleWriter {
     if (first >= end) return;
     if (end < items.size()) open_.push_back({again, value, end});
     const bool single = end - first == stride;
-    const unsigned opcode = pairs ? (single ? 's' : 'u') : (single ? 'a' : 'e');
+    const unsigned opcode =
+        pairs ? (single ? 's' : 'u') : (single ? 'a' : 'e');  // NOLINT(bugprone-signed-char-misuse): ASCII
     open_.push_back({Action::kOpcode, nullptr, opcode});
     for (std::size_t i = end; i-- > first;) open_.push_back({Action::kValue, items[i], 0});
     if (!single) byte('(');
@@ -252,7 +253,7 @@ PickleValue* PickleBuilder::tuple(std::vector<PickleValue*> items) {
   node->items = std::move(items);
   return node;
 }
-PickleValue* PickleBuilder::dict(std::vector<std::pair<PickleValue*, PickleValue*>> items) {
+PickleValue* PickleBuilder::dict(const std::vector<std::pair<PickleValue*, PickleValue*>>& items) {
   PickleValue* node = add(PickleKind::kDict);
   for (const auto& [key, value] : items) {
     node->items.push_back(key);
@@ -260,9 +261,9 @@ PickleValue* PickleBuilder::dict(std::vector<std::pair<PickleValue*, PickleValue
   }
   return node;
 }
-PickleValue* PickleBuilder::global(std::string module, std::string name) {
+PickleValue* PickleBuilder::global(std::string_view module, std::string_view name) {
   PickleValue* node = add(PickleKind::kGlobal);
-  node->text = std::move(module) + " " + name;
+  node->text.append(module).append(" ").append(name);
   return node;
 }
 PickleValue* PickleBuilder::call(PickleValue* callable, std::vector<PickleValue*> arguments) {

@@ -82,7 +82,7 @@ class TorchFileWriter {
   // `data`: contiguous little-endian elements, kept alive by the caller until write(). A scalar has an empty shape.
   PickleValue* add_tensor(DType dtype, std::vector<std::int64_t> shape, ByteView data);
   // OrderedDict of name -> tensor, as module.state_dict() pickles.
-  PickleValue* ordered_dict(std::vector<std::pair<PickleValue*, PickleValue*>> items);
+  PickleValue* ordered_dict(const std::vector<std::pair<PickleValue*, PickleValue*>>& items);
   // Writes atomically; `root` from this writer's builder. The archive's directory is the file stem.
   void write(const std::filesystem::path& path, PickleValue* root) &&;
 

@@ -33,7 +33,7 @@ PickleValue* TorchFileWriter::add_tensor(DType dtype, std::vector<std::int64_t> 
       {storage, builder.integer(0), builder.tuple(sizes), builder.tuple(strides), builder.boolean(false), hooks});
 }
 
-PickleValue* TorchFileWriter::ordered_dict(std::vector<std::pair<PickleValue*, PickleValue*>> items) {
+PickleValue* TorchFileWriter::ordered_dict(const std::vector<std::pair<PickleValue*, PickleValue*>>& items) {
   PickleValue* dict = builder.call(builder.global("collections", "OrderedDict"), {});
   for (const auto& [key, value] : items) {
     dict->appended.push_back(key);

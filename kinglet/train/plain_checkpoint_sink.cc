@@ -43,7 +43,7 @@ fs::path PlainCheckpointSink::begin(std::int64_t step) {
   if (fs::exists(final_path(step))) {
     throw bad_input(final_path(step).string(), "this checkpoint exists already", "choose another run folder");
   }
-  const fs::path path = working_path(step);
+  fs::path path = working_path(step);
   fs::remove_all(path);
   fs::create_directories(path);
   return path;

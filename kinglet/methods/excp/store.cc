@@ -204,7 +204,7 @@ std::vector<std::string> Store::rebuild_manifest(const fs::path& path) {
       found[info.step] = {info, file.content()};
       pins[info.step] = file.index().parent_content;
     } catch (const Error& error) {
-      left_out.push_back(error.what());
+      left_out.emplace_back(error.what());
     }
   }
   std::vector<StepInfo> steps;

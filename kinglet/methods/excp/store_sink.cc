@@ -36,7 +36,7 @@ fs::path StoreSink::begin(std::int64_t step) {
                     fmt::format("step {} is not newer than the stored step {}", step, store_.steps().back().step),
                     "continue from the newest step, or use another store");
   }
-  const fs::path path = checkpoint_folder(store_, kIncoming, step);
+  fs::path path = checkpoint_folder(store_, kIncoming, step);
   std::error_code error;
   fs::remove_all(path, error);
   fs::create_directories(path, error);
@@ -45,7 +45,7 @@ fs::path StoreSink::begin(std::int64_t step) {
 }
 
 void StoreSink::commit(std::int64_t step) {
-  const fs::path path = checkpoint_folder(store_, kIncoming, step);
+  fs::path path = checkpoint_folder(store_, kIncoming, step);
   AddReport report;
   {
     const Checkpoint checkpoint = Checkpoint::open(path);
@@ -65,7 +65,7 @@ std::vector<std::int64_t> StoreSink::steps() const {
 }
 
 fs::path StoreSink::open(std::int64_t step) {
-  const fs::path path = checkpoint_folder(store_, kRestored, step);
+  fs::path path = checkpoint_folder(store_, kRestored, step);
   if (!fs::exists(path)) {
     fs::create_directories(path.parent_path());
     store_.get(step, path);
