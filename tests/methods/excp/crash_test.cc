@@ -19,7 +19,6 @@ namespace kinglet::excp {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
 using namespace testing_support;
 
 Options options_of(std::int64_t step) {
