@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "kinglet/base/atomic_folder.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/hash.h"
@@ -37,38 +38,6 @@ void write_file(const Checkpoint& checkpoint, std::size_t index, const fs::path&
   }
   file.commit();
 }
-
-// The folder under a temporary name until it is complete.
-class AtomicFolder {
- public:
-  explicit AtomicFolder(fs::path path) : path_(std::move(path)) {
-    const fs::path parent = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-    temporary_ = parent / fmt::format("{}.tmp.{}.0", path_.filename().string(), ::getpid());
-    std::error_code error;
-    fs::remove_all(temporary_, error);
-    fs::create_directories(temporary_, error);
-    if (error) throw system_error(path_.string(), "cannot create the folder", error.value());
-  }
-  ~AtomicFolder() {
-    std::error_code ignored;
-    if (!committed_) fs::remove_all(temporary_, ignored);
-  }
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
-
-  const fs::path& temporary() const { return temporary_; }
-  void commit() {
-    std::error_code error;
-    fs::rename(temporary_, path_, error);
-    if (error) throw system_error(path_.string(), "cannot rename the finished folder", error.value());
-    committed_ = true;
-    sync_directory(temporary_.parent_path());
-  }
-
- private:
-  fs::path path_, temporary_;
-  bool committed_ = false;
-};
 
 }  // namespace
 

@@ -6,8 +6,7 @@
 #include <map>
 #include <memory>
 
-#include <unistd.h>
-
+#include "kinglet/base/atomic_folder.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/hash.h"
 #include "kinglet/base/parallel.h"
@@ -18,39 +17,6 @@ namespace kinglet::excp {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A folder beside `out` that is moved into place when it is complete and removed when it is not.
-class WorkFolder {
- public:
-  explicit WorkFolder(const fs::path& out) : path_(out) {
-    path_ += fmt::format(".tmp.{}.0", ::getpid());
-    fs::remove_all(path_);
-    std::error_code error;
-    fs::create_directories(path_, error);
-    if (error) throw system_error(path_.string(), "cannot create the folder", error.value());
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
-  // `from`: this folder or a file in it.
-  void move_into_place(const fs::path& from, const fs::path& out) const {
-    std::error_code error;
-    fs::rename(from, out, error);
-    if (error) throw system_error(out.string(), "cannot move into place", error.value());
-    sync_directory(parent_of(out));
-  }
-  static fs::path parent_of(const fs::path& path) {
-    return path.parent_path().empty() ? fs::path(".") : path.parent_path();
-  }
-
- private:
-  fs::path path_;
-};
 
 bool holds_only_state(const std::string& name) {
   const std::string base = fs::path(name).filename().string();
@@ -164,13 +130,13 @@ class Restorer {
       const StoredFile& file = index_.files[number];
       if (!files_[number] || file.checksums.empty()) return;
       const MappedFile written(files_[number]->temporary_path());
+      std::uint32_t crc = 0;
       for (std::size_t c = 0; c < file.checksums.size(); ++c) {
         const StoredRegion& region = file.regions[file.checksums[c].region];
         // Neighbours usually name the same region: its CRC stands at several places.
         if (c == 0 || file.checksums[c].region != file.checksums[c - 1].region) {
-          crc_[number] = crc32(written.bytes().subspan(region.offset, region.bytes));
+          crc = crc32(written.bytes().subspan(region.offset, region.bytes));
         }
-        const std::uint32_t crc = crc_[number];
         files_[number]->write_at(file.checksums[c].offset, std::as_bytes(std::span(&crc, 1)));
       }
     });
@@ -181,7 +147,6 @@ class Restorer {
   fs::path folder_;
   const GetOptions& options_;
   std::vector<std::unique_ptr<AtomicFile>> files_;
-  std::vector<std::uint32_t> crc_ = std::vector<std::uint32_t>(index_.files.size());
   std::vector<std::string> problems_;
 };
 
@@ -222,21 +187,24 @@ std::vector<std::string> restore_step(const StepChain& chain, const fs::path& ou
       options.weights_only ? weight_files(index) : std::vector<bool>(index.files.size(), true);
   const bool extract = tensor != nullptr || (options.weights_only && !all_weights_in(index, wanted));
 
-  const WorkFolder work(target);
-  Restorer restorer(chain, work.path(), options);
+  AtomicFolder work(target);
+  Restorer restorer(chain, work.temporary(), options);
   std::vector<std::string> problems;
   if (extract) {
-    const fs::path file = work.path() / "model.safetensors";
+    const fs::path file = work.temporary() / "model.safetensors";
     problems = restorer.write_tensors(file, tensor != nullptr, [&](const StoredParameter& parameter) {
       return tensor == nullptr || &parameter == tensor;
     });
-    work.move_into_place(file, target);
+    work.commit_only(file.filename());
   } else {
     if (!index.is_folder && index.files.size() != 1) {
       throw failed(chain.newest().where(), "it claims to be one file and holds several", "the file is damaged");
     }
     problems = restorer.write_files(wanted);
-    work.move_into_place(index.is_folder ? work.path() : work.path() / index.files.front().name, target);
+    if (index.is_folder)
+      work.commit();
+    else
+      work.commit_only(index.files.front().name);
   }
   return problems;
 }
