@@ -154,6 +154,7 @@ class PickleReader {
     constexpr std::size_t kMaxName = 256;
     if (module.size() > kMaxName || name.size() > kMaxName) throw damaged("a global's name is too long");
     if (!is_valid_utf8(module) || !is_valid_utf8(name)) throw damaged("a global's name is not UTF-8");
+    if (module.find(' ') != std::string_view::npos) throw damaged("a global's module has a blank in its name");
     PickleValue* value = make(PickleKind::kGlobal);
     value->text = fmt::format("{} {}", module, name);
     push(value);

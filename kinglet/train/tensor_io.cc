@@ -75,7 +75,7 @@ TensorView view_of(std::string name, const at::Tensor& tensor) {
 }
 
 at::Tensor to_tensor(const TensorView& view) {
-  const at::Tensor tensor = at::empty(view.shape, to_scalar_type(view.dtype));
+  at::Tensor tensor = at::empty(view.shape, to_scalar_type(view.dtype));
   if (tensor.nbytes() != view.data.size()) {
     throw bad_input(view.name, fmt::format("{} bytes for a tensor of {}", view.data.size(), tensor.nbytes()));
   }

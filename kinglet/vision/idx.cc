@@ -47,8 +47,8 @@ Bytes read_gzip(const fs::path& path) {
 }
 
 fs::path find_part(const fs::path& folder, std::string_view name) {
-  const fs::path plain = folder / name;
-  const fs::path packed = folder / fmt::format("{}.gz", name);
+  fs::path plain = folder / name;
+  fs::path packed = folder / fmt::format("{}.gz", name);
   std::error_code ignored;
   if (fs::exists(plain, ignored)) return plain;
   if (fs::exists(packed, ignored)) return packed;

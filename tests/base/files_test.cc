@@ -19,7 +19,6 @@ namespace kinglet {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 using testing_support::slurp;
 using testing_support::TemporaryFolder;

@@ -13,7 +13,7 @@
 namespace kinglet::fuzz {
 namespace {
 
-constexpr std::uint64_t kFooterBytes = 56;
+constexpr std::uint64_t kFooterBytes = 64;
 
 using excp::block_size;
 
@@ -130,6 +130,7 @@ Bytes make_container(const excp::StepIndex& index, ByteView payload) {
   writer.number(std::uint64_t{coded.size()});
   writer.number(std::uint64_t{bytes.size()});
   writer.number(xxh3(bytes));
+  writer.number(xxh3(coded));
   writer.number(std::uint64_t{container.size() + 24});
   writer.number(std::uint64_t{0});
   writer.bytes(as_bytes("EXCPEND."));
@@ -140,8 +141,8 @@ Bytes make_container(const excp::StepIndex& index, ByteView payload) {
 void repair_footer(Bytes& container) {
   if (container.size() < kFooterBytes) return;
   std::byte* const footer = container.data() + container.size() - kFooterBytes;
-  const std::uint64_t hash = xxh3(ByteView(footer, 40));
-  std::memcpy(footer + 40, &hash, sizeof(hash));
+  const std::uint64_t hash = xxh3(ByteView(footer, kFooterBytes - 16));
+  std::memcpy(footer + kFooterBytes - 16, &hash, sizeof(hash));
 }
 
 }  // namespace kinglet::fuzz

@@ -24,10 +24,10 @@ namespace code = testing_support::code;
 std::string object(const std::string& name, const code::Pairs& fields) {
   return code::global("torch.distributed.checkpoint.metadata", name) + ")\x81" + code::dict(fields) + "b";
 }
-std::string chunk(std::vector<std::int64_t> offsets, std::vector<std::int64_t> sizes) {
+std::string chunk(const std::vector<std::int64_t>& offsets, const std::vector<std::int64_t>& sizes) {
   return object("ChunkStorageMetadata", {{"offsets", code::integers(offsets)}, {"sizes", code::integers(sizes)}});
 }
-std::string tensor(std::vector<std::int64_t> size, const std::vector<std::string>& chunks) {
+std::string tensor(const std::vector<std::int64_t>& size, const std::vector<std::string>& chunks) {
   const std::string shape = code::call(code::global("torch", "Size"), {code::integers(size)});
   return object("TensorStorageMetadata", {{"size", shape}, {"chunks", code::list(chunks)}});
 }

@@ -1,6 +1,7 @@
 // Hostile pickles: nothing crashes, hangs or grows beyond its limits.
 #include <string>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -110,8 +111,9 @@ TEST(PickleLimits, DepthIsTheLongestWay) {
     upward += "j" + le(i, 4);
     downward += "j" + le(299 - i, 4);
   }
-  for (const std::string& bytes : {chain + "t", "}" + chain + "t" + upward + "ts", "}" + chain + "t" + downward + "ts",
-                                   chain + "t" + downward + "t\x86"}) {
+  for (const std::string& bytes :
+       {fmt::format("{}t", chain), fmt::format("}}{}t{}ts", chain, upward), fmt::format("}}{}t{}ts", chain, downward),
+        fmt::format("{}t{}t\x86", chain, downward)}) {
     EXPECT_THAT(refused(bytes + "."), HasSubstr("deeper than 256"));
   }
 }

@@ -232,8 +232,10 @@ TEST(TorchFile, NamedTensorsOfNestedContainers) {
 
 // One long string as the key of every level: the names of the tensors would be of quadratic length.
 TEST(TorchFile, NamesThatGrowWithoutBoundAreRefused) {
-  std::string nested = code::tensor({});
-  for (int i = 0; i < 100; ++i) nested = "}h\x01" + nested + "s";
+  constexpr int kLevels = 100;
+  std::string nested;
+  for (int i = 0; i < kLevels; ++i) nested += "}h\x01";
+  nested += code::tensor({}) + std::string(kLevels, 's');
   const std::string bytes = file_of(code::text(std::string(1 << 20, 'k')) + "q\x01" + nested + "\x86");
   const TorchFile file = TorchFile::parse(as_bytes(bytes), "x.pt");
   EXPECT_THAT(refusal([&] { file.named_tensors(); }), HasSubstr("longer than 4096 bytes"));

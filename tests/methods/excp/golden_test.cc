@@ -220,7 +220,7 @@ TEST(Golden, Check10SizesOfSeparateAndJointCoding) {
     first[i] = static_cast<std::uint8_t>(1 + rng.below(15));
     second[i] = static_cast<std::uint8_t>(1 + rng.below(15));
   }
-  const auto bits = [n](const std::vector<std::uint8_t>& symbols) {
+  const auto bits = [](const std::vector<std::uint8_t>& symbols) {
     return order0_entropy_bits(symbols) / static_cast<double>(n);
   };
   EXPECT_NEAR(bits(weight) + bits(first) + bits(second), 1.18, 0.01);

@@ -54,44 +54,35 @@ TEST(Official, RebuildsWhatThePublishedReaderRebuilds) {
 }
 
 // A file with one tensor `name` whose three parts are alike.
-class HandMade {
- public:
-  HandMade(const fs::path& path, const std::string& name, std::vector<std::uint8_t> packed, std::size_t centres)
-      : path_(path) {
-    packed_ = std::move(packed);
-    for (std::size_t i = 0; i < centres; ++i) halves_.push_back(float_to_half(static_cast<float>(i + 1)));
-    std::vector<std::pair<PickleValue*, PickleValue*>> parts;
-    PickleBuilder& b = writer_.builder;
-    const auto n = static_cast<std::int64_t>(packed_.size());
-    for (const char* part : {"weights", "opt_v", "opt_m"}) {
-      const std::string prefix = part;
-      parts.emplace_back(b.string(prefix + "_i"),
-                         writer_.add_tensor(DType::kU8, {1, n}, std::as_bytes(std::span(packed_))));
-      parts.emplace_back(
-          b.string(prefix + "_c"),
-          writer_.add_tensor(DType::kF16, {static_cast<std::int64_t>(centres), 1}, std::as_bytes(std::span(halves_))));
-    }
-    PickleValue* root = b.dict({{b.string(name), b.dict(parts)}});
-    std::move(writer_).write(path_, root);
+void write_hand_made(const fs::path& path, const std::string& name, const std::vector<std::uint8_t>& packed,
+                     std::size_t centres) {
+  std::vector<std::uint16_t> halves;
+  for (std::size_t i = 0; i < centres; ++i) halves.push_back(float_to_half(static_cast<float>(i + 1)));
+  TorchFileWriter writer;
+  PickleBuilder& b = writer.builder;
+  std::vector<std::pair<PickleValue*, PickleValue*>> parts;
+  const auto n = static_cast<std::int64_t>(packed.size());
+  for (const char* part : {"weights", "opt_v", "opt_m"}) {
+    const std::string prefix = part;
+    parts.emplace_back(b.string(prefix + "_i"),
+                       writer.add_tensor(DType::kU8, {1, n}, std::as_bytes(std::span(packed))));
+    parts.emplace_back(b.string(prefix + "_c"), writer.add_tensor(DType::kF16, {static_cast<std::int64_t>(centres), 1},
+                                                                  std::as_bytes(std::span(halves))));
   }
-
- private:
-  fs::path path_;
-  std::vector<std::uint8_t> packed_;
-  std::vector<std::uint16_t> halves_;
-  TorchFileWriter writer_;
-};
+  PickleValue* root = b.dict({{b.string(name), b.dict(parts)}});
+  std::move(writer).write(path, root);
+}
 
 TEST(Official, FirstElementIsInTheHighestBits) {
   const TemporaryFolder folder;
-  HandMade(folder / "four.pt", "w", {0x12, 0xf0}, 15);  // the packing of [1, 2, 15, 0]
+  write_hand_made(folder / "four.pt", "w", {0x12, 0xf0}, 15);  // the packing of [1, 2, 15, 0]
   EXPECT_THAT(OfficialFile(folder / "four.pt").decode("w", OfficialFile::kResidual, 4), ElementsAre(1, 2, 15, 0));
   EXPECT_THAT(OfficialFile(folder / "four.pt").decode("w", OfficialFile::kSecondMoment, 3), ElementsAre(1, 2, 15));
-  HandMade(folder / "two.pt", "w", {0x6c}, 3);  // [1, 2, 3, 0]
+  write_hand_made(folder / "two.pt", "w", {0x6c}, 3);  // [1, 2, 3, 0]
   EXPECT_THAT(OfficialFile(folder / "two.pt").decode("w", OfficialFile::kFirstMoment, 4), ElementsAre(1, 2, 3, 0));
-  HandMade(folder / "one.pt", "w", {0xa0}, 1);
+  write_hand_made(folder / "one.pt", "w", {0xa0}, 1);
   EXPECT_THAT(OfficialFile(folder / "one.pt").decode("w", OfficialFile::kFirstMoment, 4), ElementsAre(1, 0, 1, 0));
-  HandMade(folder / "eight.pt", "w", {0, 255}, 255);
+  write_hand_made(folder / "eight.pt", "w", {0, 255}, 255);
   EXPECT_THAT(OfficialFile(folder / "eight.pt").decode("w", OfficialFile::kFirstMoment, 2), ElementsAre(0, 255));
 }
 
@@ -99,7 +90,7 @@ TEST(Official, RefusesWhatItCannotUnderstand) {
   const TemporaryFolder folder;
   EXPECT_THAT(message_of([&] { OfficialFile(kReference / "scheduler.pt"); }), HasSubstr("scheduler.pt"));
   EXPECT_THAT(message_of([&] { OfficialFile(kReference / "optimizer.pt"); }), HasSubstr("weights_i is missing"));
-  HandMade(folder / "seven.pt", "w", {0x12}, 7);
+  write_hand_made(folder / "seven.pt", "w", {0x12}, 7);
   EXPECT_THAT(message_of([&] { OfficialFile(folder / "seven.pt"); }), HasSubstr("'w': weights_c"));
   EXPECT_THAT(message_of([&] { OfficialFile(folder / "none.pt"); }), HasSubstr("none.pt"));
 }
@@ -107,10 +98,10 @@ TEST(Official, RefusesWhatItCannotUnderstand) {
 TEST(Official, RefusesAnotherModelsReferenceAndLeavesNothing) {
   const TemporaryFolder folder;
   const Checkpoint reference = Checkpoint::open(kReference);
-  HandMade(folder / "other.pt", "no.such.weight", {0x12, 0xf0}, 15);
+  write_hand_made(folder / "other.pt", "no.such.weight", {0x12, 0xf0}, 15);
   EXPECT_THAT(message_of([&] { import_official(folder / "other.pt", reference, folder / "out"); }),
               HasSubstr("'no.such.weight' is not in the reference"));
-  HandMade(folder / "short.pt", reference.parameters()[0].name, {0x12, 0xf0}, 15);
+  write_hand_made(folder / "short.pt", reference.parameters()[0].name, {0x12, 0xf0}, 15);
   EXPECT_THAT(message_of([&] { import_official(folder / "short.pt", reference, folder / "out"); }),
               HasSubstr("elements where the reference has"));
   EXPECT_FALSE(fs::exists(folder / "out"));
@@ -122,7 +113,7 @@ TEST(Official, SaysWhichTensorsAreTheReferencesAndWhichSecondMomentsAreLost) {
   const Parameter& parameter = reference.parameters()[0];
   std::size_t n = 1;
   for (const std::int64_t size : parameter.shape) n *= static_cast<std::size_t>(size);
-  HandMade(folder / "one.pt", parameter.name, std::vector<std::uint8_t>(n / 2, 0x11), 15);
+  write_hand_made(folder / "one.pt", parameter.name, std::vector<std::uint8_t>(n / 2, 0x11), 15);
   const OfficialReport report = import_official(folder / "one.pt", reference, folder / "out");
   EXPECT_EQ(report.parameters, 1);
   EXPECT_EQ(report.lost_second_moments, 0U);

@@ -61,7 +61,7 @@ class StoreTest : public testing::Test {
   fs::path path() const { return folder / "store"; }
   fs::path original(std::int64_t step) const { return folder / "run" / fmt::format("checkpoint-{}", step); }
   fs::path restored(std::int64_t step, const GetOptions& options = {}) const {
-    const fs::path out = folder / fmt::format("restored-{}", step);
+    fs::path out = folder / fmt::format("restored-{}", step);
     fs::remove_all(out);
     reader().get(step, out, options);
     return out;
