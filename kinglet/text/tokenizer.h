@@ -1,0 +1,63 @@
+// Text to token ids and back, for every kind of tokenizer file that users have.
+//
+// load() reads a Hugging Face folder, a tokenizer.json (byte-level BPE, Metaspace BPE, Unigram), a SentencePiece
+// tokenizer.model or the vocabulary of a GGUF file. Encoding gives exactly the ids of the software that the file was
+// made for. Implementations are immutable after construction and may be used from many threads at once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kinglet {
+
+using TokenId = std::int32_t;
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // Raises Error (bad input) for a file that is missing, damaged, or uses a component that is not supported (the error
+  // names it).
+  static std::unique_ptr<Tokenizer> load(const std::filesystem::path& path);
+
+  // `add_special`: also the tokens that the file's post-processor puts around a text (BOS, EOS). Special and added
+  // tokens that stand in `text` become their ids in both cases. Invalid UTF-8 is replaced by U+FFFD first.
+  virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true) const = 0;
+  // Ids outside the vocabulary raise Error (bad input). The result may be invalid UTF-8 only where the ids are.
+  virtual std::string decode(std::span<const TokenId> ids, bool skip_special = true) const = 0;
+
+  virtual std::int64_t vocabulary_size() const = 0;                          // one more than the largest id
+  virtual std::optional<TokenId> find_id(std::string_view token) const = 0;  // by the text of the vocabulary entry
+  virtual std::string token(TokenId id) const = 0;                           // the vocabulary entry as it stands
+  virtual bool is_special(TokenId id) const = 0;
+
+  // From tokenizer_config.json, or what the file itself says; nothing when it names none.
+  virtual std::optional<TokenId> bos() const = 0;
+  virtual std::optional<TokenId> eos() const = 0;
+  virtual std::optional<TokenId> padding() const = 0;
+};
+
+// Decodes one id at a time and gives out only whole UTF-8 characters.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+
+  // The text that became certain with `id`; may be empty.
+  std::string push(TokenId id);
+  // What is still held back, with U+FFFD for an incomplete character.
+  std::string finish();
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool skip_special_;
+  std::vector<TokenId> ids_;
+  std::size_t given_ = 0;
+};
+
+}  // namespace kinglet
