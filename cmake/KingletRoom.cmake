@@ -26,11 +26,22 @@ function(kinglet_room name)
   endif()
 endfunction()
 
+# The wheel of LibTorch 2.x brings the headers of its own fmt, which would hide those of the fmt that we link.
+set(torch_include_first)
+foreach(folder ${TORCH_INCLUDE_DIRS})
+  if(EXISTS ${folder}/fmt AND NOT folder STREQUAL /usr/include)
+    find_path(KINGLET_FMT_INCLUDE fmt/core.h REQUIRED NO_CMAKE_PATH PATHS /usr/include)
+    set(torch_include_first ${PROJECT_BINARY_DIR}/include_first)
+    file(MAKE_DIRECTORY ${torch_include_first})
+    file(CREATE_LINK ${KINGLET_FMT_INCLUDE}/fmt ${torch_include_first}/fmt SYMBOLIC)
+  endif()
+endforeach()
+
 # The header that costs seconds in every file that includes it, compiled once.
 if(KINGLET_PCH)
   file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/torch_pch.cc CONTENT "")  # keeps its time when nothing changed
   add_library(kinglet_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cc)
-  target_include_directories(kinglet_torch_pch SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
+  target_include_directories(kinglet_torch_pch SYSTEM PRIVATE ${torch_include_first} ${TORCH_INCLUDE_DIRS})
   # The warnings too: -Wpedantic defines macros, and a precompiled header fits only where the same ones are defined.
   target_link_libraries(kinglet_torch_pch PRIVATE ${TORCH_LIBRARIES} kinglet_warnings)
   target_precompile_headers(kinglet_torch_pch PRIVATE <torch/torch.h>)
@@ -41,7 +52,15 @@ endif()
 
 # LibTorch for one target: headers as system headers (their warnings are not ours) and the precompiled header.
 function(kinglet_use_torch target)
+  get_target_property(kind ${target} TYPE)
+  if(NOT kind STREQUAL STATIC_LIBRARY)
+    # LibTorch 2.x has another oneDNN inside and shows some of its inline functions; ours must be found first.
+    target_link_options(${target} PRIVATE "LINKER:--push-state,--no-as-needed,${KINGLET_DNNL},--pop-state")
+  endif()
   target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
+  if(torch_include_first)
+    target_include_directories(${target} SYSTEM BEFORE PRIVATE ${torch_include_first})
+  endif()
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   if(TARGET kinglet_torch_pch)
     target_precompile_headers(${target} REUSE_FROM kinglet_torch_pch)

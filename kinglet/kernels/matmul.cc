@@ -8,6 +8,9 @@
 #include <memory>
 #include <mutex>
 
+#include <fmt/format.h>
+#include <omp.h>
+
 #include "kinglet/base/error.h"
 
 namespace kinglet {
@@ -97,6 +100,18 @@ std::shared_ptr<const Primitive> primitive_for(const ConstMatrix& a, const Const
   return kept.emplace(key, std::move(made)).first->second;
 }
 
+// oneDNN inside starts no threads of its own. The setting is the calling thread's.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 void fill_without_product(const Matrix& c, std::int64_t batch, const float* bias) {
   assert(c.dtype == DType::kF32);
   for (std::int64_t i = 0; i < batch * c.rows; ++i) {
@@ -139,9 +154,12 @@ void matmul_block(bool transpose_a, bool transpose_b, std::int64_t m, std::int64
                   const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
                   std::int64_t ldc) {
   if (m == 0 || n == 0) return;
+  const OneThread one_thread;
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-  if (status != dnnl_success) throw failed("matmul", "oneDNN refused a block product");
+  if (status != dnnl_success)
+    throw failed("matmul", fmt::format("oneDNN refused a block product of {} x {} x {} (status {})", m, k, n,
+                                       static_cast<int>(status)));
 }
 
 }  // namespace kinglet

@@ -34,7 +34,7 @@ using Matrix = StridedMatrix<void*>;
 void matmul(const ConstMatrix& a, const ConstMatrix& b, const Matrix& c, std::int64_t batch = 1,
             const float* bias = nullptr, bool accumulate = false);
 
-// The fp32 product on the calling thread when it is called from a parallel region: c = alpha op(a) op(b) + beta c.
+// The fp32 product on the calling thread alone: c = alpha op(a) op(b) + beta c.
 // Row-major with leading dimensions; for blocks that stay in the cache.
 void matmul_block(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
                   const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,

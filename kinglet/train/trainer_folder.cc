@@ -10,7 +10,7 @@
 #include "kinglet/base/files.h"
 #include "kinglet/io/safetensors.h"
 #include "kinglet/io/torch_file.h"
-#include "kinglet/train/tensor_io.h"
+#include "kinglet/nn/tensor_io.h"
 #include "kinglet/train/torch_compat.h"
 
 namespace kinglet {

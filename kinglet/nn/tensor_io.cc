@@ -1,4 +1,4 @@
-#include "kinglet/train/tensor_io.h"
+#include "kinglet/nn/tensor_io.h"
 
 #include <cstring>
 

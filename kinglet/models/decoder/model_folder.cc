@@ -1,0 +1,188 @@
+#include "kinglet/models/decoder/model_folder.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "kinglet/base/error.h"
+#include "kinglet/models/decoder/weight_names.h"
+#include "kinglet/nn/tensor_io.h"
+
+namespace kinglet {
+namespace fs = std::filesystem;
+
+namespace {
+
+using Parameters = std::map<std::string, at::Tensor>;
+
+Parameters parameters_of(const Decoder& decoder) {
+  Parameters all;
+  for (const auto& item : decoder.named_parameters()) all.emplace(item.key(), item.value());
+  return all;
+}
+
+// The tensor under its name or another; notes which names were used.
+const TensorView* look_up(const ModelWeights& weights, const DecoderConfig& config, const std::string& name,
+                          std::set<std::string>& used) {
+  const auto take = [&](const std::string& one) {
+    const TensorView* view = weights.find(one);
+    if (view != nullptr) used.insert(one);
+    return view;
+  };
+  if (const TensorView* view = take(name)) return view;
+  for (const std::string& other : alternative_names(config, name)) {
+    if (const TensorView* view = take(other)) return view;
+  }
+  return nullptr;
+}
+
+// Buffers that older exports hold, copies of a tied matrix, and the vision half of a vision-language model.
+bool may_be_left_over(const DecoderConfig& config, const std::string& name) {
+  for (const std::string_view end :
+       {".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq"}) {
+    if (name.ends_with(end)) return true;
+  }
+  if (config.tied_embeddings && (name.ends_with("lm_head.weight") || name.ends_with("embed_out.weight"))) return true;
+  return name.find("vision") != std::string::npos || name.find("multi_modal") != std::string::npos;
+}
+
+at::ScalarType type_of(const at::Tensor& stored, const std::string& parameter, std::int64_t dimensions,
+                       WeightType type) {
+  const bool is_matrix = dimensions == 2 && parameter != "embed_positions";
+  if (!is_matrix || type == WeightType::kFloat32) return at::kFloat;
+  if (type == WeightType::kBFloat16) return at::kBFloat16;
+  return stored.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
+void assign(const WeightEntry& entry, const at::Tensor& packed, Parameters& parameters, const DecoderConfig& config,
+            WeightType type, const std::string& where) {
+  std::vector<std::vector<std::int64_t>> shapes;
+  for (const std::string& name : entry.parameters) shapes.push_back(parameters.at(name).sizes().vec());
+  std::vector<at::Tensor> parts;
+  try {
+    parts = unpack_weight(entry.layout, packed, shapes, config.num_heads);
+  } catch (const Error& error) {
+    throw bad_input(where, fmt::format("tensor {}: {}", entry.name, error.what()),
+                    "is config.json that of this model?");
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    at::Tensor& target = parameters.at(entry.parameters[i]);
+    const at::ScalarType wanted = type_of(packed, entry.parameters[i], target.dim(), type);
+    if (target.scalar_type() != wanted) target.set_data(at::empty(target.sizes(), wanted));
+    target.copy_(parts[i]);
+  }
+}
+
+struct Shard {
+  std::vector<TensorView> views;
+  std::uint64_t bytes = 0;
+};
+
+std::vector<Shard> into_shards(const std::vector<NamedWeight>& weights, std::uint64_t most) {
+  std::vector<Shard> shards(1);
+  for (const NamedWeight& weight : weights) {
+    TensorView view = view_of(weight.name, weight.value);
+    if (shards.back().bytes > 0 && shards.back().bytes + view.data.size() > most) shards.emplace_back();
+    shards.back().bytes += view.data.size();
+    shards.back().views.push_back(std::move(view));
+  }
+  return shards;
+}
+
+void write_shards(const fs::path& folder, const std::vector<Shard>& shards) {
+  nlohmann::ordered_json map = nlohmann::ordered_json::object();
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+    write_safetensors(folder / name, shards[i].views);
+    for (const TensorView& view : shards[i].views) map[view.name] = name;
+    total += shards[i].bytes;
+  }
+  const nlohmann::ordered_json index = {{"metadata", {{"total_size", total}}}, {"weight_map", map}};
+  write_file_atomically(folder / "model.safetensors.index.json", as_bytes(index.dump(2) + "\n"));
+}
+
+at::ScalarType file_type(const std::string& dtype) {
+  if (dtype == "float32") return at::kFloat;
+  if (dtype == "bfloat16") return at::kBFloat16;
+  if (dtype == "float16") return at::kHalf;
+  throw bad_input("dtype", fmt::format("'{}' is not one of float32, bfloat16 and float16", dtype));
+}
+
+}  // namespace
+
+std::vector<NamedWeight> to_file_layout(const Decoder& decoder, const Parameters& by_parameter) {
+  std::vector<NamedWeight> all;
+  for (const WeightEntry& entry : weight_entries(decoder.config())) {
+    std::vector<at::Tensor> parts;
+    for (const std::string& name : entry.parameters) parts.push_back(by_parameter.at(name).detach());
+    all.push_back({entry.name, pack_weight(entry.layout, parts, decoder.config().num_heads)});
+  }
+  return all;
+}
+
+std::vector<NamedWeight> file_weights(const Decoder& decoder) {
+  return to_file_layout(decoder, parameters_of(decoder));
+}
+
+void from_file_layout(const Decoder& decoder, const std::string& name, const at::Tensor& packed,
+                      Parameters& by_parameter) {
+  for (const WeightEntry& entry : weight_entries(decoder.config())) {
+    if (entry.name == name) return assign(entry, packed, by_parameter, decoder.config(), WeightType::kFloat32, "");
+  }
+  throw bad_input("", fmt::format("the model has no tensor {}", name));
+}
+
+void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightType type) {
+  const at::NoGradGuard no_grad;
+  const DecoderConfig& config = decoder.config();
+  Parameters parameters = parameters_of(decoder);
+  std::set<std::string> used;
+  for (const WeightEntry& entry : weight_entries(config)) {
+    const TensorView* view = look_up(weights, config, entry.name, used);
+    if (view == nullptr) {
+      throw bad_input(weights.where(), fmt::format("tensor {} is missing", entry.name),
+                      "a shard may be missing, or config.json is that of another model");
+    }
+    if (!is_float(view->dtype)) throw bad_input(weights.where(), fmt::format("tensor {} is not of floats", entry.name));
+    assign(entry, to_tensor(*view), parameters, config, type, weights.where());
+  }
+  for (const auto& [name, view] : weights.tensors()) {
+    if (!used.contains(name) && !may_be_left_over(config, name)) {
+      throw bad_input(weights.where(),
+                      fmt::format("a {} model has no place for tensor {}", family_name(config.family), name),
+                      "is config.json that of this model?");
+    }
+  }
+}
+
+std::shared_ptr<Decoder> load_decoder(const fs::path& folder, WeightType type) {
+  const DecoderConfig config = read_decoder_config(folder);
+  const ModelWeights weights = ModelWeights::open(folder);
+  auto decoder = std::make_shared<Decoder>(config);
+  load_decoder_weights(weights, *decoder, type);
+  decoder->eval();
+  return decoder;
+}
+
+void save_decoder(const fs::path& folder, const Decoder& decoder, const std::string& dtype, std::uint64_t shard_bytes) {
+  const at::NoGradGuard no_grad;
+  DecoderConfig config = decoder.config();
+  if (!dtype.empty()) config.dtype = dtype;
+  const at::ScalarType type = file_type(config.dtype);
+  std::vector<NamedWeight> weights = file_weights(decoder);
+  for (NamedWeight& weight : weights) weight.value = weight.value.to(type).contiguous();
+  fs::create_directories(folder);
+  const std::vector<Shard> shards = into_shards(weights, shard_bytes);
+  if (shards.size() == 1) {
+    write_safetensors(folder / "model.safetensors", shards[0].views);
+  } else {
+    write_shards(folder, shards);
+  }
+  write_file_atomically(folder / "config.json", as_bytes(to_config_json(config)));
+}
+
+}  // namespace kinglet

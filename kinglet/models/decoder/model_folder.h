@@ -1,0 +1,44 @@
+// Decoders in Hugging Face folders: config.json and weights, in both directions.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kinglet/io/model_weights.h"
+#include "kinglet/models/decoder/decoder.h"
+
+namespace kinglet {
+
+// The number type of weights: as stored, or converted while loading.
+enum class WeightType { kAsStored, kFloat32, kBFloat16 };
+
+// Loads config.json and the weights (safetensors, sharded or not, or pytorch_model.bin). kAsStored turns fp16 into fp32
+// and keeps bf16. Norms, biases and position tables are fp32 always. Raises Error (bad input) naming the tensor that is
+// missing or has another shape, or that the model has no place for.
+std::shared_ptr<Decoder> load_decoder(const std::filesystem::path& folder, WeightType type = WeightType::kFloat32);
+
+// The weights alone, into a model of the same config.
+void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightType type = WeightType::kFloat32);
+
+// A tensor as it stands in the family's file.
+struct NamedWeight {
+  std::string name;
+  at::Tensor value;
+};
+std::vector<NamedWeight> file_weights(const Decoder& decoder);
+// Other tensors of the parameters' shapes (optimizer moments), by parameter name, in the same layout and order.
+std::vector<NamedWeight> to_file_layout(const Decoder& decoder, const std::map<std::string, at::Tensor>& by_parameter);
+// Back: copies tensors in the file's layout into tensors of the parameters' shapes. `name`: of a file entry.
+void from_file_layout(const Decoder& decoder, const std::string& name, const at::Tensor& packed,
+                      std::map<std::string, at::Tensor>& by_parameter);
+
+// Writes config.json and model.safetensors, or shards of at most `shard_bytes` with their index; each file atomically.
+// `dtype`: float32, bfloat16 or float16; empty: as the config says.
+void save_decoder(const std::filesystem::path& folder, const Decoder& decoder, const std::string& dtype = {},
+                  std::uint64_t shard_bytes = 5'000'000'000);
+
+}  // namespace kinglet

@@ -1,0 +1,49 @@
+#include "kinglet/nn/kv_cache.h"
+
+#include <algorithm>
+
+#include <torch/torch.h>
+
+namespace kinglet::nn {
+
+KvCache::KvCache(std::int64_t layers, std::int64_t batch, std::int64_t capacity, std::int64_t kv_heads,
+                 std::int64_t head_dim) {
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    keys_.push_back(at::empty({batch, capacity, kv_heads, head_dim}));
+    values_.push_back(at::empty({batch, capacity, kv_heads, head_dim}));
+  }
+}
+
+std::pair<at::Tensor, at::Tensor> KvCache::append(std::int64_t layer, const at::Tensor& k, const at::Tensor& v) {
+  const at::NoGradGuard no_grad;
+  const std::int64_t end = length_ + k.size(1);
+  reserve(end);
+  at::Tensor &keys = keys_.at(static_cast<std::size_t>(layer)), &values = values_.at(static_cast<std::size_t>(layer));
+  keys.slice(1, length_, end).copy_(k);
+  values.slice(1, length_, end).copy_(v);
+  return {keys.slice(1, 0, end), values.slice(1, 0, end)};
+}
+
+void KvCache::truncate(std::int64_t length) { length_ = std::clamp<std::int64_t>(length, 0, length_); }
+
+void KvCache::select(const at::Tensor& index) {
+  const at::NoGradGuard no_grad;
+  for (auto* tensors : {&keys_, &values_}) {
+    for (at::Tensor& tensor : *tensors) tensor = tensor.index_select(0, index);
+  }
+}
+
+void KvCache::reserve(std::int64_t tokens) {
+  if (keys_.empty() || tokens <= keys_[0].size(1)) return;
+  for (auto* tensors : {&keys_, &values_}) {
+    for (at::Tensor& tensor : *tensors) {
+      auto sizes = tensor.sizes().vec();
+      sizes[1] = std::max(tokens, 2 * sizes[1]);
+      at::Tensor larger = at::empty(sizes);
+      larger.slice(1, 0, length_).copy_(tensor.slice(1, 0, length_));
+      tensor = larger;
+    }
+  }
+}
+
+}  // namespace kinglet::nn

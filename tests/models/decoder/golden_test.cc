@@ -1,0 +1,133 @@
+// Every family against transformers: tests/golden/models/make_decoders.py.
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "tests/support/temporary_folder.h"
+
+#include "kinglet/base/error.h"
+#include "kinglet/io/safetensors.h"
+#include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/tensor_io.h"
+
+namespace kinglet {
+namespace {
+
+namespace fs = std::filesystem;
+using testing_support::TemporaryFolder;
+
+const fs::path kGolden = fs::path(KINGLET_SOURCE_DIR) / "tests/golden/models";
+
+// Relative to the largest logit: products are summed in another order than PyTorch's.
+constexpr double kTolerance = 1e-5;
+
+struct Expected {
+  explicit Expected(const fs::path& folder) {
+    const SafetensorsFile file(folder / "expected.safetensors");
+    for (const TensorView& view : file.tensors()) tensors.emplace(view.name, to_tensor(view));
+  }
+  const at::Tensor& operator[](const std::string& name) const { return tensors.at(name); }
+  std::map<std::string, at::Tensor> tensors;
+};
+
+double difference(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).abs().max() / b.abs().max()).item<double>();
+}
+
+class GoldenDecoder : public testing::TestWithParam<const char*> {
+ protected:
+  GoldenDecoder() : expected(kGolden / GetParam()), decoder(load_decoder(kGolden / GetParam())) {}
+
+  at::Tensor logits(const DecoderInput& input) { return decoder->logits(decoder->forward(input)); }
+
+  const at::NoGradGuard no_grad;
+  Expected expected;
+  std::shared_ptr<Decoder> decoder;
+};
+
+TEST_P(GoldenDecoder, Prefill) {
+  EXPECT_LT(difference(logits({expected["tokens"], {}, {}, nullptr}), expected["logits"]), kTolerance);
+}
+
+// Token by token, and in pieces of other sizes.
+TEST_P(GoldenDecoder, CachedDecode) {
+  const at::Tensor& tokens = expected["tokens"];
+  for (const std::vector<std::int64_t>& pieces :
+       {std::vector<std::int64_t>(12, 1), std::vector<std::int64_t>{5, 1, 4, 2}}) {
+    nn::KvCache cache = decoder->make_cache(tokens.size(0), 2);  // has to grow
+    std::vector<at::Tensor> parts;
+    std::int64_t begin = 0;
+    for (const std::int64_t piece : pieces) {
+      parts.push_back(logits({tokens.slice(1, begin, begin + piece), {}, {}, &cache}));
+      begin += piece;
+    }
+    EXPECT_LT(difference(at::cat(parts, 1), expected["logits"]), kTolerance);
+  }
+}
+
+TEST_P(GoldenDecoder, LeftPadding) {
+  const at::Tensor& mask = expected["padded_mask"];
+  const at::Tensor padding = (mask == 0).sum(1, true).to(at::kInt);  // [batch, 1]
+  const at::Tensor first_key = padding.expand(mask.sizes());
+  const at::Tensor positions = (mask.cumsum(1) - 1).clamp_min(0);
+  const at::Tensor result = logits({expected["padded_tokens"], positions, first_key, nullptr});
+  const at::Tensor real = mask.to(at::kBool).unsqueeze(-1);
+  EXPECT_LT(difference(result * real, expected["padded_logits"] * real), kTolerance);
+}
+
+TEST_P(GoldenDecoder, GreedyContinuation) {
+  const at::Tensor& wanted = expected["generated"];
+  nn::KvCache cache = decoder->make_cache(1, 32);
+  at::Tensor row = wanted.slice(1, 0, 4), step = row;
+  while (row.size(1) < wanted.size(1)) {
+    step = logits({step, {}, {}, &cache}).slice(1, -1).argmax(-1);
+    row = at::cat({row, step}, 1);
+  }
+  EXPECT_TRUE(at::equal(row, wanted));
+}
+
+// What we write is read back to the same logits, in one file and in shards, and names what transformers' file names.
+TEST_P(GoldenDecoder, SurvivesSaving) {
+  const TemporaryFolder folder;
+  const at::Tensor before = logits({expected["tokens"], {}, {}, nullptr});
+  for (const std::uint64_t shard_bytes : {std::uint64_t{1} << 30, std::uint64_t{20'000}}) {
+    const fs::path out = folder / std::to_string(shard_bytes);
+    save_decoder(out, *decoder, {}, shard_bytes);
+    EXPECT_EQ(fs::exists(out / "model.safetensors.index.json"), shard_bytes == 20'000);
+    const auto again = load_decoder(out);
+    EXPECT_TRUE(at::equal(again->logits(again->forward({expected["tokens"], {}, {}, nullptr})), before));
+    std::map<std::string, std::vector<std::int64_t>> ours, theirs;
+    const ModelWeights written = ModelWeights::open(out), original = ModelWeights::open(kGolden / GetParam());
+    for (const auto& [name, view] : written.tensors()) ours[name] = view.shape;
+    for (const auto& [name, view] : original.tensors()) theirs[name] = view.shape;
+    EXPECT_EQ(ours, theirs);
+  }
+}
+
+TEST_P(GoldenDecoder, HalfPrecisionWeightsStayClose) {
+  const auto halves = load_decoder(kGolden / GetParam(), WeightType::kBFloat16);
+  const at::Tensor result = halves->logits(halves->forward({expected["tokens"], {}, {}, nullptr}));
+  EXPECT_LT(difference(result, expected["logits"]), 0.05);
+}
+
+// The packed documents of a row do not see each other: the same logits as alone.
+TEST_P(GoldenDecoder, PackedDocumentsAreApart) {
+  const at::Tensor tokens = expected["tokens"].slice(0, 0, 1);
+  const at::Tensor alone = logits({tokens.slice(1, 5), {}, {}, nullptr});
+  const at::Tensor first_key = at::tensor({0, 0, 0, 0, 0, 5, 5, 5, 5, 5, 5, 5}, at::kInt).unsqueeze(0);
+  const at::Tensor positions = at::tensor({0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6}, at::kLong).unsqueeze(0);
+  const at::Tensor packed = logits({tokens, positions, first_key, nullptr});
+  EXPECT_LT(difference(packed.slice(1, 5), alone), kTolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, GoldenDecoder,
+                         testing::Values("gpt2", "gpt_neox", "gpt_neox_serial", "opt", "llama2", "llama3",
+                                         "llama_biased", "mistral", "qwen2", "qwen3", "gemma3"),
+                         [](const auto& family) { return std::string(family.param); });
+
+}  // namespace
+}  // namespace kinglet
