@@ -1,0 +1,82 @@
+#include "kinglet/train/language_trainer.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "kinglet/base/error.h"
+#include "kinglet/nn/token_loss.h"
+
+namespace kinglet {
+namespace {
+
+std::vector<NamedParameter> parameters_of(const Decoder& decoder) {
+  std::vector<NamedParameter> all;
+  for (const auto& item : decoder.named_parameters()) all.push_back({item.key(), item.value()});
+  return all;
+}
+
+}  // namespace
+
+LanguageTrainer::LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_ptr<const LanguageData> data,
+                                 LanguageSettings settings)
+    : decoder_(std::move(decoder)),
+      data_(std::move(data)),
+      settings_(std::move(settings)),
+      optimizer_(parameters_of(*decoder_), settings_.optimizer) {
+  TORCH_CHECK(settings_.accumulation > 0 && settings_.learning_rate, "accumulation and learning_rate must be set");
+}
+
+std::pair<at::Tensor, std::int64_t> LanguageTrainer::loss_of(const LanguageBatch& batch) const {
+  const nn::PrecisionGuard guard(settings_.precision);
+  const at::Tensor hidden = decoder_->forward({batch.tokens, batch.positions, batch.first_key, nullptr});
+  const at::Tensor labels = batch.labels.reshape({-1});
+  const at::Tensor loss = nn::token_loss_sum(hidden.reshape({-1, hidden.size(-1)}), decoder_->output_weight(), labels);
+  return {loss, nn::counted_labels(labels)};
+}
+
+StepReport LanguageTrainer::step() {
+  StepReport report;
+  const std::int64_t number = optimizer_.steps();
+  report.lr = settings_.learning_rate(number);
+  optimizer_.clear_gradients();
+  double total = 0.0;
+  std::int64_t counted = 0;
+  for (std::int64_t i = 0; i < settings_.accumulation; ++i) {
+    const LanguageBatch batch = data_->batch(number * settings_.accumulation + i);
+    const auto [loss, count] = loss_of(batch);
+    loss.backward();
+    total += loss.item<double>();
+    counted += count;
+    report.tokens += batch.tokens.numel();
+  }
+  // The gradient of the mean over all counted tokens of the step, however they fall into batches.
+  const double mean = counted > 0 ? 1.0 / static_cast<double>(counted) : 0.0;
+  report.loss = total * mean;
+  report.gradient_norm = optimizer_.gradient_norm() * mean;
+  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
+    optimizer_.clear_gradients();
+    throw failed(fmt::format("step {}", number + 1),
+                 fmt::format("the loss is {} and the gradient's norm {}", report.loss, report.gradient_norm),
+                 "lower the learning rate or the clipping, or look at the data; the last checkpoint is good");
+  }
+  const bool clip = settings_.clip > 0 && report.gradient_norm > settings_.clip;
+  optimizer_.step(report.lr, clip ? mean * settings_.clip / report.gradient_norm : mean);
+  report.step = optimizer_.steps();
+  return report;
+}
+
+double LanguageTrainer::evaluate(const LanguageData& data, std::int64_t count) const {
+  const at::NoGradGuard no_grad;
+  double total = 0.0;
+  std::int64_t counted = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto [loss, tokens] = loss_of(data.batch(i));
+    total += loss.item<double>();
+    counted += tokens;
+  }
+  return counted > 0 ? total / static_cast<double>(counted) : 0.0;
+}
+
+}  // namespace kinglet

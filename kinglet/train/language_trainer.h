@@ -1,0 +1,68 @@
+// Training of a decoder language model: gradient accumulation, clipping, AdamW, exact checkpoints.
+//
+// Every number that a step depends on is in the checkpoint or in the settings: weights, moments, and the number of
+// finished steps, from which the learning rate and the data follow. A run that resumes is the uninterrupted run to the
+// last bit, with the same number of threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "kinglet/models/decoder/decoder.h"
+#include "kinglet/nn/precision.h"
+#include "kinglet/train/adamw.h"
+#include "kinglet/train/language_data.h"
+
+namespace kinglet {
+
+struct LanguageSettings {
+  std::int64_t accumulation = 1;  // batches a step
+  double clip = 1.0;              // largest norm of the gradient; 0: no clipping
+  nn::Precision precision = nn::Precision::kFloat32;
+  AdamWSettings optimizer;
+  std::function<double(std::int64_t step)> learning_rate;  // of step 0, 1, 2 ...
+};
+
+struct StepReport {
+  std::int64_t step = 0;       // finished steps, this one among them
+  double loss = 0.0;           // mean over the counted tokens, before the step
+  double gradient_norm = 0.0;  // before clipping
+  double lr = 0.0;
+  std::int64_t tokens = 0;  // read in this step
+};
+
+class LanguageTrainer {
+ public:
+  LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_ptr<const LanguageData> data,
+                  LanguageSettings settings);
+
+  // One optimizer step. A loss or gradient that is not finite raises Error (failed) naming the step, and changes
+  // neither weights nor moments.
+  StepReport step();
+  std::int64_t steps() const { return optimizer_.steps(); }
+
+  // Mean loss over batches 0 .. count - 1 of other data, without gradients.
+  double evaluate(const LanguageData& data, std::int64_t count) const;
+
+  // A Hugging Face folder with what Trainer keeps beside it: config.json, model.safetensors, optimizer.pt,
+  // scheduler.pt, trainer_state.json (last). Tensors and moments under the family's names and layouts.
+  void save(const std::filesystem::path& folder) const;
+  // Raises Error (bad input) when something is missing, has another shape, or the data is not that of the checkpoint.
+  void load(const std::filesystem::path& folder);
+
+  Decoder& decoder() { return *decoder_; }
+  const AdamW& optimizer() const { return optimizer_; }
+
+ private:
+  // Sum of losses of a batch, and the number of its counted tokens.
+  std::pair<at::Tensor, std::int64_t> loss_of(const LanguageBatch& batch) const;
+
+  std::shared_ptr<Decoder> decoder_;
+  std::shared_ptr<const LanguageData> data_;
+  LanguageSettings settings_;
+  AdamW optimizer_;
+};
+
+}  // namespace kinglet
