@@ -35,13 +35,13 @@ DecoderConfig small(const std::string& family) {
   return parse_decoder_config(json, "config.json");
 }
 
-// A language with a rule: the next token is 5 a + 3 of the last two's sum, with some noise.
+// A language with a rule: the next token follows from the last one, but for one in sixteen.
 std::vector<std::int32_t> ruled_tokens(std::size_t count) {
-  std::vector<std::int32_t> tokens = {1, 2};
+  std::vector<std::int32_t> tokens = {1};
   std::uint32_t noise = 1;
   while (tokens.size() < count) {
     noise = noise * 1664525U + 1013904223U;
-    const std::int32_t next = (5 * (tokens[tokens.size() - 1] + tokens[tokens.size() - 2]) + 3) % 32;
+    const std::int32_t next = (7 * tokens.back() + 3) % 32;
     tokens.push_back(noise >> 28 == 0 ? static_cast<std::int32_t>(noise >> 20 & 31U) : next);
   }
   return tokens;
@@ -83,8 +83,8 @@ TEST_P(LanguageTrainerTest, LearnsARule) {
   TinyRun run(GetParam());
   const double before = run.steps(1)[0];
   EXPECT_NEAR(before, std::log(32.0), 0.3);
-  run.steps(250);
-  EXPECT_LT(run.trainer->evaluate(*run.data, 10), 1.2);
+  run.steps(150);
+  EXPECT_LT(run.trainer->evaluate(*run.data, 10), 0.9);
 }
 
 // A run that stops and goes on in other objects is the uninterrupted one to the last bit.
@@ -140,8 +140,8 @@ TEST(LanguageTrainer, BFloat16LearnsAsWell) {
   LanguageSettings settings = TinyRun::usual();
   settings.precision = nn::Precision::kBFloat16;
   TinyRun run("llama", settings);
-  run.steps(250);
-  EXPECT_LT(run.trainer->evaluate(*run.data, 10), 1.2);
+  run.steps(150);
+  EXPECT_LT(run.trainer->evaluate(*run.data, 10), 0.9);
 }
 
 // The same steps as torch.optim.AdamW's (weights, moments) on the same gradients.
@@ -170,7 +170,13 @@ TEST(LanguageTrainer, StopsAtALossThatIsNotFinite) {
     run.decoder->named_parameters()["final_norm.weight"].fill_(std::numeric_limits<float>::quiet_NaN());
   }
   const at::Tensor before = run.decoder->named_parameters()["lm_head"].clone();
-  EXPECT_THAT(refusal([&] { run.trainer->step(); }), testing::AllOf(HasSubstr("step 3"), HasSubstr("nan")));
+  try {
+    run.trainer->step();
+    FAIL() << "a loss of NaN was taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kFailed);
+    EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("step 3"), HasSubstr("nan")));
+  }
   EXPECT_TRUE(at::equal(before, run.decoder->named_parameters()["lm_head"]));
   EXPECT_EQ(run.trainer->steps(), 2);
 }
