@@ -73,10 +73,14 @@ class Rotary : public torch::autograd::Function<Rotary> {
 }  // namespace
 
 std::vector<double> rotary_frequencies(const RotarySettings& settings) {
+  TORCH_CHECK(
+      settings.divisors.empty() || settings.divisors.size() == static_cast<std::size_t>(settings.rotary_dim / 2),
+      "rotary: one divisor a frequency");
   std::vector<double> frequencies;
   for (std::int64_t i = 0; i < settings.rotary_dim / 2; ++i) {
     const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(settings.rotary_dim);
-    frequencies.push_back(stretched(std::pow(settings.theta, -exponent), settings.scaling));
+    const double divisor = settings.divisors.empty() ? 1.0 : settings.divisors[static_cast<std::size_t>(i)];
+    frequencies.push_back(stretched(std::pow(settings.theta, -exponent), settings.scaling) / divisor);
   }
   return frequencies;
 }

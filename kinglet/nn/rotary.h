@@ -25,6 +25,7 @@ struct RotarySettings {
   std::int64_t rotary_dim = 0;  // even; the first dimensions of a head; 0 = none
   double theta = 10000.0;
   RotaryScaling scaling;
+  std::vector<double> divisors;  // [rotary_dim / 2] or empty: each frequency is divided by its own
 
   bool operator==(const RotarySettings&) const = default;
 };

@@ -54,6 +54,8 @@ void check_rotary(const Check& check, const nn::RotarySettings& rotary, std::int
   check.that(rotary.rotary_dim >= 0 && rotary.rotary_dim <= head_dim && rotary.rotary_dim % 2 == 0,
              fmt::format("rotary dimension {} does not fit heads of {}", rotary.rotary_dim, head_dim));
   check.that(rotary.theta > 0 && std::isfinite(rotary.theta), "rope_theta must be positive");
+  check.that(rotary.divisors.empty() || rotary.divisors.size() == static_cast<std::size_t>(rotary.rotary_dim / 2),
+             "there must be one rope divisor a frequency");
   check.that(rotary.scaling.factor > 0 && std::isfinite(rotary.scaling.factor), "the rope factor must be positive");
 }
 

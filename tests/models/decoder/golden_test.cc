@@ -1,6 +1,6 @@
 // Every family against transformers: tests/golden/models/make_decoders.py.
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -11,6 +11,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/io/safetensors.h"
+#include "kinglet/models/decoder/gguf_model.h"
 #include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/nn/tensor_io.h"
 
@@ -128,6 +129,38 @@ INSTANTIATE_TEST_SUITE_P(Families, GoldenDecoder,
                          testing::Values("gpt2", "gpt_neox", "gpt_neox_serial", "opt", "llama2", "llama3",
                                          "llama_biased", "mistral", "qwen2", "qwen3", "gemma3"),
                          [](const auto& family) { return std::string(family.param); });
+
+class GoldenGguf : public testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenGguf, GivesTheSameModel) {
+  const at::NoGradGuard no_grad;
+  const fs::path folder = kGolden / GetParam();
+  const Expected expected(folder);
+  const auto decoder = load_gguf_decoder(folder / "model.gguf");
+  EXPECT_LT(difference(decoder->logits(decoder->forward({expected["tokens"], {}, {}, nullptr})), expected["logits"]),
+            kTolerance);
+  const auto halves = load_gguf_decoder(folder / "model.gguf", WeightType::kBFloat16);
+  EXPECT_LT(difference(halves->logits(halves->forward({expected["tokens"], {}, {}, nullptr})), expected["logits"]),
+            0.05);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, GoldenGguf, testing::Values("llama2", "qwen2", "qwen3"),
+                         [](const auto& family) { return std::string(family.param); });
+
+// A real model of 270 M parameters: KINGLET_GEMMA_GGUF names the file, KINGLET_GEMMA_EXPECTED a safetensors file with
+// "tokens" [1, n] and "logits" [1, n, vocabulary] of another program (bench/peers/gemma_logits.py).
+TEST(GemmaGguf, AgreesWithTransformers) {
+  const char *model = std::getenv("KINGLET_GEMMA_GGUF"), *reference = std::getenv("KINGLET_GEMMA_EXPECTED");
+  if (model == nullptr || reference == nullptr) GTEST_SKIP() << "set KINGLET_GEMMA_GGUF and KINGLET_GEMMA_EXPECTED";
+  const at::NoGradGuard no_grad;
+  const SafetensorsFile file(reference);
+  std::map<std::string, at::Tensor> expected;
+  for (const TensorView& view : file.tensors()) expected.emplace(view.name, to_tensor(view));
+  const auto decoder = load_gguf_decoder(model);
+  const at::Tensor logits = decoder->logits(decoder->forward({expected.at("tokens"), {}, {}, nullptr}));
+  EXPECT_LT(difference(logits, expected.at("logits")), 1e-4);
+  EXPECT_TRUE(at::equal(logits.argmax(-1), expected.at("logits").argmax(-1)));
+}
 
 }  // namespace
 }  // namespace kinglet
