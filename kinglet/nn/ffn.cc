@@ -2,7 +2,35 @@
 
 #include <torch/torch.h>
 
+#include "kinglet/kernels/gate.h"
+
 namespace kinglet::nn {
+namespace {
+
+// silu(gate) * up in one pass, keeping its two inputs only.
+class SiluGate : public torch::autograd::Function<SiluGate> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate_in,
+                            const at::Tensor& up_in) {
+    const at::Tensor gate = gate_in.contiguous(), up = up_in.contiguous();
+    at::Tensor out = at::empty_like(gate);
+    silu_gate_forward(gate.numel(), gate.data_ptr<float>(), up.data_ptr<float>(), out.data_ptr<float>());
+    context->save_for_backward({gate, up});
+    return out;
+  }
+
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
+                                               const torch::autograd::tensor_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &gate = saved[0], &up = saved[1], grad_out = gradients[0].contiguous();
+    at::Tensor grad_gate = at::empty_like(gate), grad_up = at::empty_like(up);
+    silu_gate_backward(gate.numel(), gate.data_ptr<float>(), up.data_ptr<float>(), grad_out.data_ptr<float>(),
+                       grad_gate.data_ptr<float>(), grad_up.data_ptr<float>());
+    return {grad_gate, grad_up};
+  }
+};
+
+}  // namespace
 
 at::Tensor activate(const at::Tensor& x, Activation activation) {
   switch (activation) {
@@ -33,7 +61,9 @@ GatedFfn::GatedFfn(std::shared_ptr<Projection> gate, std::shared_ptr<Projection>
       activation_(activation) {}
 
 at::Tensor GatedFfn::forward(const at::Tensor& x) {
-  return down_->forward(activate(gate_->forward(x), activation_) * up_->forward(x));
+  const at::Tensor gate = gate_->forward(x), up = up_->forward(x);
+  return down_->forward(activation_ == Activation::kSilu ? SiluGate::apply(gate, up)
+                                                         : activate(gate, activation_) * up);
 }
 
 }  // namespace kinglet::nn
