@@ -31,7 +31,7 @@ void add_inspect_command(CLI::App& app, const Globals& globals) {
       add_command(app, "inspect", "Show what is in a model file, a pickle or a checkpoint; runs no code",
                   "kinglet inspect checkpoint-1000/optimizer.pt --stats",
                   [arguments, &globals] { return run_inspect(*arguments, globals); });
-  command->add_option("path", arguments->path, "safetensors, PyTorch or pickle file, or a checkpoint folder")
+  command->add_option("path", arguments->path, "safetensors, GGUF, PyTorch or pickle file, or a checkpoint folder")
       ->required()
       ->type_name("FILE|FOLDER");
   command->add_flag("--stats", arguments->options.statistics,

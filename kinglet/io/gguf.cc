@@ -1,5 +1,6 @@
 #include "kinglet/io/gguf.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -185,6 +186,22 @@ std::optional<std::vector<std::int64_t>> Gguf::optional_integers(std::string_vie
 }
 std::optional<std::vector<double>> Gguf::optional_numbers(std::string_view key) const {
   return has(key) ? std::optional(numbers(key)) : std::nullopt;
+}
+
+std::string Gguf::show(const GgufValue& value, std::uint64_t most) const {
+  ByteReader reader(value.bytes, where_);
+  const auto next = [&]() -> std::string {
+    if (is_text(value.type)) return std::string(next_text(reader, value));
+    if (is_boolean(value.type)) return next_boolean(reader, value) ? "true" : "false";
+    if (value.type == GgufValueType::kF32) return fmt::format("{}", reader.number<float>());
+    if (value.type == GgufValueType::kF64) return fmt::format("{}", reader.number<double>());
+    if (value.type == GgufValueType::kU64) return fmt::format("{}", reader.number<std::uint64_t>());
+    return fmt::format("{}", next_integer(reader, value));
+  };
+  if (!value.is_array) return next();
+  std::string result = fmt::format("{} x {}: ", value.count, element_name(value.type));
+  for (std::uint64_t i = 0; i < std::min(value.count, most); ++i) result += (i == 0 ? "" : ", ") + next();
+  return result + (value.count > most ? ", ..." : "");
 }
 
 GgufFile::GgufFile(const std::filesystem::path& path)

@@ -84,6 +84,9 @@ class Gguf {
   std::vector<double> numbers(std::string_view key) const;
   std::vector<bool> booleans(std::string_view key) const;
 
+  // A value for people: "64", "gemma", "262144 x text: <pad>, <eos>, ...", lists with their first `most` elements.
+  std::string show(const GgufValue& value, std::uint64_t most) const;
+
   std::optional<std::string_view> optional_text(std::string_view key) const;
   std::optional<std::int64_t> optional_integer(std::string_view key) const;
   std::optional<double> optional_number(std::string_view key) const;

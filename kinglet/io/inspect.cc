@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/io/gguf_dequantize.h"
 #include "kinglet/io/pickle.h"
 #include "kinglet/io/safetensors.h"
 #include "kinglet/io/torch_file.h"
@@ -54,6 +55,21 @@ class TensorList {
     tensors_.push_back(std::move(tensor));
   }
 
+  void add(const GgufTensor& tensor) {
+    const auto plain = plain_dtype(tensor.type);
+    if (plain) return add(tensor.name, *plain, tensor.shape, tensor.data, row_major_strides(tensor.shape));
+    const bool alone = tensor.name == options_.tensor;
+    if (!options_.tensor.empty() && !alone) return;
+    if ((options_.statistics || alone) && can_dequantize(tensor.type)) {
+      const std::vector<float> numbers = dequantize(tensor);
+      add(tensor.name, DType::kF32, tensor.shape, std::as_bytes(std::span(numbers)), row_major_strides(tensor.shape));
+    } else {
+      tensors_.push_back({tensor.name, DType::kF32, tensor.shape, 0, {}, {}});
+    }
+    tensors_.back().bytes = tensor.data.size();
+    tensors_.back().block_type = gguf_type_name(tensor.type);
+  }
+
   std::vector<InspectedTensor> finish(const std::string& where) && {
     if (!options_.tensor.empty() && tensors_.empty()) {
       throw bad_input(where, fmt::format("has no tensor '{}'", options_.tensor), "list the names without --tensor");
@@ -98,6 +114,15 @@ void inspect_torch(ByteView bytes, const InspectOptions& options, Inspection& re
     tensors.add(named.path, tensor.dtype, tensor.shape, data.subspan(std::min<std::uint64_t>(skip, data.size())),
                 tensor.strides);
   }
+  result.tensors = std::move(tensors).finish(result.path);
+}
+
+void inspect_gguf(ByteView bytes, const InspectOptions& options, Inspection& result) {
+  const Gguf content = Gguf::parse(bytes, result.path);
+  result.kind = fmt::format("GGUF file, version {}", content.version());
+  for (const GgufValue& value : content.metadata()) result.metadata[value.key] = content.show(value, kFirstElements);
+  TensorList tensors(options);
+  for (const GgufTensor& tensor : content.tensors()) tensors.add(tensor);
   result.tensors = std::move(tensors).finish(result.path);
 }
 
@@ -166,6 +191,8 @@ void inspect_file(const fs::path& path, const InspectOptions& options, Inspectio
     inspect_zip(bytes, options, result);
   } else if (is_legacy_torch(bytes)) {
     inspect_torch(bytes, options, result);
+  } else if (starts_with(bytes, "GGUF")) {
+    inspect_gguf(bytes, options, result);
   } else if (is_step_of_store(path)) {
     result.kind = "step of an ExCP checkpoint store";
     result.hint = fmt::format("kinglet ckpt info {}", fs::absolute(path).parent_path().parent_path().string());

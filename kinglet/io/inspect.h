@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kinglet/io/checkpoint.h"
@@ -27,9 +28,10 @@ struct InspectedTensor {
   std::string name;
   DType dtype = DType::kF32;
   std::vector<std::int64_t> shape;
-  std::uint64_t bytes = 0;  // elements x item size
+  std::uint64_t bytes = 0;  // elements x item size, or the blocks
   std::optional<TensorStatistics> statistics;
   std::vector<double> first_elements;  // only with InspectOptions::tensor
+  std::string_view block_type = {};    // "Q4_K", for blocks of a GGUF file, which have no dtype; else empty
 };
 
 struct InspectedGlobal {

@@ -1,7 +1,9 @@
 // How an inspection looks: a text for people and a JSON document for programs.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <vector>
 
@@ -29,16 +31,32 @@ std::string show_bad(const TensorStatistics& statistics) {
   return fmt::format("{} NaN, {} Inf", statistics.nans, statistics.infinities);
 }
 
-// dtype -> tensors, elements, bytes
+std::string type_name(const InspectedTensor& tensor) {
+  return std::string(tensor.block_type.empty() ? dtype_name(tensor.dtype) : tensor.block_type);
+}
+
+// A chat template would fill the screen; the JSON document has all of it.
+std::string show_metadata(const std::string& value) {
+  constexpr std::size_t kLongest = 160;
+  const std::string text = printable(value);
+  if (text.size() <= kLongest) return text;
+  std::size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // a whole UTF-8 character
+  return fmt::format("{}... ({} bytes)", text.substr(0, end), value.size());
+}
+
+// type -> tensors, elements, bytes
 struct Total {
   std::uint64_t tensors = 0, elements = 0, bytes = 0;
 };
 std::map<std::string, Total> totals_by_dtype(const Inspection& inspection) {
   std::map<std::string, Total> totals;
   for (const InspectedTensor& tensor : inspection.tensors) {
-    Total& total = totals[std::string(dtype_name(tensor.dtype))];
+    Total& total = totals[type_name(tensor)];
     ++total.tensors;
-    total.elements += tensor.bytes / item_size(tensor.dtype);
+    total.elements += std::accumulate(
+        tensor.shape.begin(), tensor.shape.end(), std::uint64_t{1},
+        [](std::uint64_t product, std::int64_t size) { return product * static_cast<std::uint64_t>(size); });
     total.bytes += tensor.bytes;
   }
   return totals;
@@ -56,8 +74,8 @@ std::string tensor_table(const Inspection& inspection) {
   }
   Table table(columns);
   for (const InspectedTensor& tensor : inspection.tensors) {
-    std::vector<std::string> row = {printable(tensor.name), std::string(dtype_name(tensor.dtype)),
-                                    show_shape(tensor.shape), show_bytes(tensor.bytes)};
+    std::vector<std::string> row = {printable(tensor.name), type_name(tensor), show_shape(tensor.shape),
+                                    show_bytes(tensor.bytes)};
     if (statistics && tensor.statistics) {
       const TensorStatistics& s = *tensor.statistics;
       for (const double value : {s.minimum, s.maximum, s.mean, s.deviation}) row.push_back(show_number(value));
@@ -116,8 +134,7 @@ std::string globals_text(const Inspection& inspection) {
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
 json tensor_json(const InspectedTensor& tensor) {
-  json result = {
-      {"name", tensor.name}, {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"bytes", tensor.bytes}};
+  json result = {{"name", tensor.name}, {"dtype", type_name(tensor)}, {"shape", tensor.shape}, {"bytes", tensor.bytes}};
   if (tensor.statistics) {
     const TensorStatistics& s = *tensor.statistics;
     result["statistics"] = {{"count", s.count},       {"zeros", s.zeros},          {"nan", s.nans},
@@ -172,7 +189,7 @@ std::string inspection_text(const Inspection& inspection) {
   if (inspection.bytes > 0) text += fmt::format(", {}", show_bytes(inspection.bytes));
   text += "\n";
   for (const auto& [key, value] : inspection.metadata) {
-    text += fmt::format("  {}: {}\n", printable(key), printable(value));
+    text += fmt::format("  {}: {}\n", printable(key), show_metadata(value));
   }
   if (inspection.checkpoint) text += checkpoint_text(*inspection.checkpoint);
   const bool statistics = std::any_of(inspection.tensors.begin(), inspection.tensors.end(),

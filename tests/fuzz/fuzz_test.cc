@@ -142,10 +142,10 @@ TEST_P(FuzzTarget, KeepsItsPromisesOnMutations) {
 
 INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          testing::Values("safetensors", "zip", "pickle", "torch_file", "step_file", "delta_frame",
-                                         "rans", "dcp"),
+                                         "rans", "dcp", "gguf"),
                          [](const auto& name) { return name.param; });
 
-TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 8U); }
+TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 9U); }
 
 }  // namespace
 }  // namespace kinglet::fuzz

@@ -51,6 +51,40 @@ TEST(Inspect, SafetensorsFile) {
   EXPECT_FALSE(document.contains("pickle"));
 }
 
+TEST(Inspect, GgufFile) {
+  const Inspection found = inspect(golden("files/every_type.gguf"));
+  EXPECT_EQ(found.kind, "GGUF file, version 3");
+  EXPECT_EQ(found.tensors.size(), 13U);
+  EXPECT_EQ(found.metadata.at("test.texts"), "3 x text: a, , ▁the");
+  EXPECT_EQ(found.metadata.at("test.u64"), "18446744073709551615");
+  EXPECT_EQ(found.metadata.at("test.f32"), "0.1");
+  EXPECT_EQ(found.metadata.at("test.bool"), "true");
+  const std::string text = inspection_text(found);
+  EXPECT_THAT(text, HasSubstr("Q4_K: 1 tensors, 1536 elements, 864 B"));
+  EXPECT_THAT(text, HasSubstr("BF16: 1 tensors, 1536 elements"));
+  EXPECT_EQ(inspection_json(found)["totals"]["Q6_K"]["bytes"], 3 * 2 * 210);
+  EXPECT_FALSE(found.tensors.back().statistics.has_value());
+}
+
+TEST(Inspect, BlocksOfGgufHaveStatisticsAndElements) {
+  const Inspection found = inspect(golden("files/every_type.gguf"), {.tensor = "q8_0"});
+  ASSERT_EQ(found.tensors.size(), 1U);
+  const InspectedTensor& tensor = found.tensors.front();
+  EXPECT_EQ(tensor.block_type, "Q8_0");
+  EXPECT_EQ(tensor.bytes, 3 * 512 / 32 * 34);
+  EXPECT_EQ(tensor.first_elements.front(), -0.28131103515625);
+  EXPECT_NEAR(tensor.statistics->deviation, 1, 0.05);
+  for (const InspectedTensor& one : inspect(golden("files/every_type.gguf"), {.statistics = true}).tensors) {
+    EXPECT_TRUE(one.statistics.has_value()) << one.name;
+  }
+}
+
+TEST(Inspect, TextOfMetadataIsCut) {
+  Inspection found{.path = "x", .kind = "file", .metadata = {{"template", std::string(159, 'a') + "ä and more"}}};
+  EXPECT_THAT(inspection_text(found), HasSubstr(std::string(159, 'a') + "... (170 bytes)\n"));
+  EXPECT_EQ(inspection_json(found)["metadata"]["template"], found.metadata["template"]);
+}
+
 TEST(Inspect, TorchFile) {
   const Inspection found = inspect(golden("files/views.pt"), {.statistics = true, .pickle = true});
   EXPECT_EQ(found.kind, "PyTorch file (zip)");
