@@ -1,0 +1,74 @@
+#include "kinglet/train/training_run.h"
+
+#include <fmt/format.h>
+
+#include "kinglet/base/error.h"
+#include "kinglet/base/interrupt.h"
+
+namespace kinglet {
+namespace {
+
+class TrainingRun {
+ public:
+  TrainingRun(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink& sink,
+              const LanguageData* evaluation_data, const RunEvents& events)
+      : trainer_(trainer), settings_(settings), sink_(sink), evaluation_data_(evaluation_data), events_(events) {}
+
+  std::int64_t run() {
+    const std::vector<std::int64_t> saved = sink_.steps();
+    if (!saved.empty()) trainer_.load(sink_.open(saved.back()));
+    saved_ = trainer_.steps();
+    const std::int64_t first = trainer_.steps();
+    while (trainer_.steps() < settings_.steps) {
+      const StepReport report = trainer_.step();
+      if (events_.on_step) events_.on_step(report);
+      if (due(settings_.evaluate_every)) evaluate();
+      if (due(settings_.save_every) || trainer_.steps() == settings_.steps) save();
+      if (interrupted()) stop();
+    }
+    return first;
+  }
+
+ private:
+  bool due(std::int64_t every) const { return every > 0 && trainer_.steps() % every == 0; }
+
+  void evaluate() {
+    if (evaluation_data_ == nullptr) return;
+    EvaluationReport report{trainer_.steps(), trainer_.evaluate(*evaluation_data_, settings_.evaluation_batches),
+                            false};
+    report.is_best = report.loss < best_;
+    best_ = std::min(best_, report.loss);
+    if (events_.on_evaluation) events_.on_evaluation(report);
+  }
+
+  void save() {
+    if (saved_ == trainer_.steps()) return;
+    trainer_.save(sink_.begin(trainer_.steps()));
+    sink_.commit(trainer_.steps());
+    saved_ = trainer_.steps();
+    if (events_.on_checkpoint) events_.on_checkpoint(saved_);
+  }
+
+  [[noreturn]] void stop() {
+    save();
+    throw Error(ErrorKind::kInterrupted, fmt::format("step {}", saved_), "interrupted; the checkpoint is saved",
+                "run the same command again to continue");
+  }
+
+  LanguageTrainer& trainer_;
+  const RunSettings& settings_;
+  CheckpointSink& sink_;
+  const LanguageData* evaluation_data_;
+  const RunEvents& events_;
+  std::int64_t saved_ = 0;  // the newest step that is safe
+  double best_ = std::numeric_limits<double>::infinity();
+};
+
+}  // namespace
+
+std::int64_t run_training(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink& sink,
+                          const LanguageData* evaluation_data, const RunEvents& events) {
+  return TrainingRun(trainer, settings, sink, evaluation_data, events).run();
+}
+
+}  // namespace kinglet
