@@ -6,11 +6,10 @@
 
 #include <torch/nn/module.h>
 
+#include "kinglet/nn/activation.h"
 #include "kinglet/nn/projection.h"
 
 namespace kinglet::nn {
-
-enum class Activation { kRelu, kGelu, kGeluTanh, kSilu };
 
 at::Tensor activate(const at::Tensor& x, Activation activation);
 

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "kinglet/nn/ffn.h"
-#include "kinglet/nn/rotary.h"
+#include "kinglet/nn/activation.h"
+#include "kinglet/nn/rotary_settings.h"
 
 namespace kinglet {
 
