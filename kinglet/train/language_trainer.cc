@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/interrupt.h"
 #include "kinglet/nn/token_loss.h"
 
 namespace kinglet {
@@ -20,12 +21,14 @@ std::vector<NamedParameter> parameters_of(const Decoder& decoder) {
 }  // namespace
 
 LanguageTrainer::LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_ptr<const LanguageData> data,
-                                 LanguageSettings settings)
+                                 LanguageSettings settings, std::shared_ptr<ProcessGroup> group)
     : decoder_(std::move(decoder)),
       data_(std::move(data)),
       settings_(std::move(settings)),
-      optimizer_(parameters_of(*decoder_), settings_.optimizer) {
+      optimizer_(parameters_of(*decoder_), settings_.optimizer),
+      group_(std::move(group)) {
   TORCH_CHECK(settings_.accumulation > 0 && settings_.learning_rate, "accumulation and learning_rate must be set");
+  if (group_) buckets_ = std::make_unique<GradientBuckets>(*group_, optimizer_.parameters());
 }
 
 std::pair<at::Tensor, std::int64_t> LanguageTrainer::loss_of(const LanguageBatch& batch) const {
@@ -41,18 +44,28 @@ StepReport LanguageTrainer::step() {
   const std::int64_t number = optimizer_.steps();
   report.lr = settings_.learning_rate(number);
   optimizer_.clear_gradients();
-  double total = 0.0;
-  std::int64_t counted = 0;
+  const std::int64_t rank = group_ ? group_->rank() : 0, world = group_ ? group_->world() : 1;
+  double total = 0.0, counted = 0.0;
   for (std::int64_t i = 0; i < settings_.accumulation; ++i) {
-    const LanguageBatch batch = data_->batch(number * settings_.accumulation + i);
+    const LanguageBatch batch = data_->batch((number * settings_.accumulation + i) * world + rank);
     const auto [loss, count] = loss_of(batch);
+    if (buckets_ && i + 1 == settings_.accumulation) buckets_->start();
     loss.backward();
     total += loss.item<double>();
-    counted += count;
-    report.tokens += batch.tokens.numel();
+    counted += static_cast<double>(count);
+    report.tokens += batch.tokens.numel() * world;
+  }
+  report.stop = interrupted();
+  if (group_) {
+    buckets_->finish();
+    const at::Tensor sums = at::tensor({total, counted, report.stop ? 1.0 : 0.0}, at::kDouble);
+    group_->sum(sums);
+    total = sums[0].item<double>();
+    counted = sums[1].item<double>();
+    report.stop = sums[2].item<double>() > 0.0;
   }
   // The gradient of the mean over all counted tokens of the step, however they fall into batches.
-  const double mean = counted > 0 ? 1.0 / static_cast<double>(counted) : 0.0;
+  const double mean = counted > 0 ? 1.0 / counted : 0.0;
   report.loss = total * mean;
   report.gradient_norm = optimizer_.gradient_norm() * mean;
   if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
@@ -65,6 +78,18 @@ StepReport LanguageTrainer::step() {
   optimizer_.step(report.lr, clip ? mean * settings_.clip / report.gradient_norm : mean);
   report.step = optimizer_.steps();
   return report;
+}
+
+void LanguageTrainer::synchronize() {
+  if (!group_) return;
+  const at::NoGradGuard no_grad;
+  const at::Tensor steps = at::tensor({optimizer_.steps()}, at::kLong);
+  group_->broadcast(steps);
+  optimizer_.set_steps(steps.item<std::int64_t>());
+  for (const NamedParameter& parameter : optimizer_.parameters()) group_->broadcast(parameter.value.detach());
+  for (const auto& moments : {optimizer_.first_moments(), optimizer_.second_moments()}) {
+    for (const auto& [name, moment] : moments) group_->broadcast(moment);
+  }
 }
 
 double LanguageTrainer::evaluate(const LanguageData& data, std::int64_t count) const {

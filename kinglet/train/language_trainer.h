@@ -13,7 +13,9 @@
 #include "kinglet/models/decoder/decoder.h"
 #include "kinglet/nn/precision.h"
 #include "kinglet/train/adamw.h"
+#include "kinglet/train/gradient_buckets.h"
 #include "kinglet/train/language_data.h"
+#include "kinglet/train/process_group.h"
 
 namespace kinglet {
 
@@ -30,18 +32,25 @@ struct StepReport {
   double loss = 0.0;           // mean over the counted tokens, before the step
   double gradient_norm = 0.0;  // before clipping
   double lr = 0.0;
-  std::int64_t tokens = 0;  // read in this step
+  std::int64_t tokens = 0;  // read in this step, by all processes
+  bool stop = false;        // this process or another was asked to end (base/interrupt.h)
 };
 
 class LanguageTrainer {
  public:
-  LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_ptr<const LanguageData> data,
-                  LanguageSettings settings);
+  // With a group, `world` processes share every step: process r takes batches r, r + world ... of it. W processes that
+  // accumulate A batches make the steps of one process that accumulates W A, up to the order of additions.
+  LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_ptr<const LanguageData> data, LanguageSettings settings,
+                  std::shared_ptr<ProcessGroup> group = nullptr);
 
   // One optimizer step. A loss or gradient that is not finite raises Error (failed) naming the step, and changes
   // neither weights nor moments.
   StepReport step();
   std::int64_t steps() const { return optimizer_.steps(); }
+
+  // Weights, moments and step number of rank 0, on every process. Called by all of them; nothing without a group.
+  void synchronize();
+  bool is_first() const { return group_ == nullptr || group_->rank() == 0; }
 
   // Mean loss over batches 0 .. count - 1 of other data, without gradients.
   double evaluate(const LanguageData& data, std::int64_t count) const;
@@ -63,6 +72,8 @@ class LanguageTrainer {
   std::shared_ptr<const LanguageData> data_;
   LanguageSettings settings_;
   AdamW optimizer_;
+  std::shared_ptr<ProcessGroup> group_;
+  std::unique_ptr<GradientBuckets> buckets_;  // with a group
 };
 
 }  // namespace kinglet

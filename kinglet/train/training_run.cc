@@ -3,20 +3,19 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
-#include "kinglet/base/interrupt.h"
 
 namespace kinglet {
 namespace {
 
 class TrainingRun {
  public:
-  TrainingRun(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink& sink,
+  TrainingRun(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink* sink,
               const LanguageData* evaluation_data, const RunEvents& events)
       : trainer_(trainer), settings_(settings), sink_(sink), evaluation_data_(evaluation_data), events_(events) {}
 
   std::int64_t run() {
-    const std::vector<std::int64_t> saved = sink_.steps();
-    if (!saved.empty()) trainer_.load(sink_.open(saved.back()));
+    if (sink_ != nullptr && !sink_->steps().empty()) trainer_.load(sink_->open(sink_->steps().back()));
+    trainer_.synchronize();
     saved_ = trainer_.steps();
     const std::int64_t first = trainer_.steps();
     while (trainer_.steps() < settings_.steps) {
@@ -24,7 +23,7 @@ class TrainingRun {
       if (events_.on_step) events_.on_step(report);
       if (due(settings_.evaluate_every)) evaluate();
       if (due(settings_.save_every) || trainer_.steps() == settings_.steps) save();
-      if (interrupted()) stop();
+      if (report.stop) stop();
     }
     return first;
   }
@@ -43,8 +42,10 @@ class TrainingRun {
 
   void save() {
     if (saved_ == trainer_.steps()) return;
-    trainer_.save(sink_.begin(trainer_.steps()));
-    sink_.commit(trainer_.steps());
+    if (sink_ != nullptr) {
+      trainer_.save(sink_->begin(trainer_.steps()));
+      sink_->commit(trainer_.steps());
+    }
     saved_ = trainer_.steps();
     if (events_.on_checkpoint) events_.on_checkpoint(saved_);
   }
@@ -57,7 +58,7 @@ class TrainingRun {
 
   LanguageTrainer& trainer_;
   const RunSettings& settings_;
-  CheckpointSink& sink_;
+  CheckpointSink* sink_;
   const LanguageData* evaluation_data_;
   const RunEvents& events_;
   std::int64_t saved_ = 0;  // the newest step that is safe
@@ -66,7 +67,7 @@ class TrainingRun {
 
 }  // namespace
 
-std::int64_t run_training(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink& sink,
+std::int64_t run_training(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink* sink,
                           const LanguageData* evaluation_data, const RunEvents& events) {
   return TrainingRun(trainer, settings, sink, evaluation_data, events).run();
 }

@@ -36,7 +36,10 @@ struct RunEvents {
 // it began with. The last step is always saved. After SIGINT or SIGTERM (base/interrupt.h) the current step is finished
 // and saved, and an Error of kind kInterrupted is raised: the same call goes on later. When saving fails (a full disk),
 // the error leaves and what was saved before stays.
-std::int64_t run_training(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink& sink,
+//
+// In a run of several processes each calls it; the sink belongs to rank 0 and is null for the others, whose state is
+// made that of rank 0. All stop together.
+std::int64_t run_training(LanguageTrainer& trainer, const RunSettings& settings, CheckpointSink* sink,
                           const LanguageData* evaluation_data = nullptr, const RunEvents& events = {});
 
 }  // namespace kinglet

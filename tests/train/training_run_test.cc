@@ -5,18 +5,14 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
-#include <map>
-#include <thread>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "tests/support/process.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_language.h"
+#include "tests/support/training_child.h"
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/interrupt.h"
@@ -28,9 +24,13 @@ namespace kinglet {
 namespace {
 
 namespace fs = std::filesystem;
+using testing_support::losses_of;
+using testing_support::signal_after;
 using testing_support::slurp;
+using testing_support::start_child;
 using testing_support::TemporaryFolder;
 using testing_support::TinyRun;
+using testing_support::wait_for;
 
 constexpr std::int64_t kSteps = 40;
 constexpr const char* kChildFolder = "KINGLET_TRAINING_CHILD_FOLDER";
@@ -53,7 +53,7 @@ void train_in(const fs::path& folder, const std::string& sink_kind) {
     std::ofstream log(folder / "losses", std::ios::app);
     log << fmt::format("{} {:016x}\n", report.step, std::bit_cast<std::uint64_t>(report.loss));
   };
-  run_training(*run.trainer, {kSteps, 3, 10, 2}, *sink, run.data.get(), events);
+  run_training(*run.trainer, {kSteps, 3, 10, 2}, sink.get(), run.data.get(), events);
 }
 
 TEST(TrainingChild, Trains) {
@@ -66,52 +66,8 @@ TEST(TrainingChild, Trains) {
   }
 }
 
-pid_t start_child(const fs::path& folder, const std::string& sink) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  setenv(kChildFolder, folder.c_str(), 1);
-  setenv(kChildSink, sink.c_str(), 1);
-  std::freopen("/dev/null", "w", stdout);
-  execl("/proc/self/exe", "test_train", "--gtest_filter=TrainingChild.*", nullptr);
-  _exit(127);
-}
-
-int wait_for(pid_t child) {
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-std::size_t lines_in(const fs::path& file) {
-  const std::string text = slurp(file);
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
-// Sends the signal once the child has made `steps` more; false when it ended before.
-bool signal_after(pid_t child, const fs::path& log, std::size_t steps, int signal) {
-  const std::size_t wanted = lines_in(log) + steps;
-  while (lines_in(log) < wanted) {
-    siginfo_t info{};
-    if (waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child) {
-      return false;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  kill(child, signal);
-  return true;
-}
-
-// step -> loss; a step that was made twice must have had the same loss.
-std::map<std::int64_t, std::string> losses_of(const fs::path& log) {
-  std::map<std::int64_t, std::string> losses;
-  std::ifstream file(log);
-  std::int64_t step = 0;
-  std::string bits;
-  while (file >> step >> bits) {
-    const auto [place, is_new] = losses.emplace(step, bits);
-    EXPECT_TRUE(is_new || place->second == bits) << "step " << step << " differs when it is made again";
-  }
-  return losses;
+pid_t child(const fs::path& folder, const std::string& sink) {
+  return start_child("TrainingChild.Trains", {{kChildFolder, folder.string()}, {kChildSink, sink}});
 }
 
 class KilledRun : public testing::TestWithParam<std::tuple<const char*, int>> {};
@@ -122,20 +78,22 @@ TEST_P(KilledRun, IsTheUninterruptedRun) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "whole");
   fs::create_directories(folder / "killed");
-  ASSERT_EQ(wait_for(start_child(folder / "whole", sink)), 0);
+  ASSERT_EQ(wait_for(child(folder / "whole", sink)), 0);
   Rng rng(11);
   int stopped = 0, code = -1;
   for (int start = 0; start < 30 && code != 0; ++start) {
-    const pid_t child = start_child(folder / "killed", sink);
-    stopped += signal_after(child, folder / "killed" / "losses", 4 + rng.below(9), signal) ? 1 : 0;
-    code = wait_for(child);
+    const pid_t process = child(folder / "killed", sink);
+    stopped += signal_after(process, folder / "killed" / "losses", 4 + rng.below(9), signal) ? 1 : 0;
+    code = wait_for(process);
     ASSERT_TRUE(code == 0 || code == (signal == SIGKILL ? 128 + SIGKILL : 130)) << code;
   }
   ASSERT_EQ(code, 0);
   EXPECT_GE(stopped, 2);
-  const auto expected = losses_of(folder / "whole" / "losses");
+  bool differs = false;
+  const auto expected = losses_of(folder / "whole" / "losses", differs);
   EXPECT_EQ(static_cast<std::int64_t>(expected.size()), kSteps);
-  EXPECT_EQ(losses_of(folder / "killed" / "losses"), expected);
+  EXPECT_EQ(losses_of(folder / "killed" / "losses", differs), expected);
+  EXPECT_FALSE(differs) << "a step differs when it is made again";
   const auto whole = make_sink(sink, folder / "whole"), killed = make_sink(sink, folder / "killed");
   ASSERT_EQ(whole->steps().back(), kSteps);
   ASSERT_EQ(killed->steps().back(), kSteps);
@@ -157,7 +115,7 @@ TEST(TrainingRun, EvaluatesAndKeepsTheBest) {
   RunEvents events;
   events.on_evaluation = [&](const EvaluationReport& report) { reports.push_back(report); };
   events.on_checkpoint = [&](std::int64_t step) { saved.push_back(step); };
-  EXPECT_EQ(run_training(*run.trainer, {25, 10, 5, 2}, sink, run.data.get(), events), 0);
+  EXPECT_EQ(run_training(*run.trainer, {25, 10, 5, 2}, &sink, run.data.get(), events), 0);
   EXPECT_THAT(saved, testing::ElementsAre(10, 20, 25));
   EXPECT_EQ(sink.steps(), saved);
   ASSERT_EQ(reports.size(), 5U);
@@ -165,7 +123,7 @@ TEST(TrainingRun, EvaluatesAndKeepsTheBest) {
   EXPECT_LT(reports.back().loss, reports.front().loss);
   // A finished run has nothing to do.
   TinyRun again("llama");
-  EXPECT_EQ(run_training(*again.trainer, {25, 10, 5, 2}, sink), 25);
+  EXPECT_EQ(run_training(*again.trainer, {25, 10, 5, 2}, &sink), 25);
 }
 
 }  // namespace
