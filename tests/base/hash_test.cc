@@ -34,6 +34,12 @@ TEST(Xxh3, TheStreamEqualsTheWholeForEveryCut) {
   }
 }
 
+TEST(Crc32c, KnownValues) {
+  EXPECT_EQ(crc32c(as_bytes("123456789")), 0xE3069283u);  // the polynomial's check value
+  EXPECT_EQ(crc32c({}), 0u);
+  EXPECT_EQ(crc32c(Bytes(32)), 0x8A9136AAu);  // RFC 3720, B.4
+}
+
 TEST(Crc32, KnownValues) {
   EXPECT_EQ(crc32(as_bytes("123456789")), 0xCBF43926u);  // the polynomial's check value
   EXPECT_EQ(crc32(as_bytes("The quick brown fox jumps over the lazy dog")), 0x414FA339u);
