@@ -38,7 +38,7 @@ std::string type_name(const InspectedTensor& tensor) {
 // A chat template would fill the screen; the JSON document has all of it.
 std::string show_metadata(const std::string& value) {
   constexpr std::size_t kLongest = 160;
-  const std::string text = printable(value);
+  std::string text = printable(value);
   if (text.size() <= kLongest) return text;
   std::size_t end = kLongest;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // a whole UTF-8 character

@@ -56,6 +56,7 @@ MetricsLine parse_line(std::string_view text, const std::string& place) {
   }
   line.step = document["step"].get<std::int64_t>();
   for (const auto& [name, value] : document.items()) {
+    if (name.empty()) throw refuse("a name is empty");
     if (name == "step") continue;
     const auto number = number_from_json(value);
     if (!number) throw refuse(fmt::format("'{}' is no number", name));

@@ -9,9 +9,13 @@
 #include <mutex>
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include "kinglet/base/error.h"
+
+// From GCC's OpenMP, which oneDNN runs on; declared here because clang has no header for it. The number is that of the
+// calling thread.
+extern "C" int omp_get_max_threads(void);
+extern "C" void omp_set_num_threads(int threads);
 
 namespace kinglet {
 namespace {
@@ -69,8 +73,8 @@ Primitive compile(const ConstMatrix& a, const ConstMatrix& b, const Matrix& c, s
     attributes.set_post_ops(sum);
   }
   if (has_bias) {
-    made.bias = describe(batch == 1 ? 1 : 1, 1, c.columns, DType::kF32, 0, c.columns, 1);
-    if (batch > 1) made.bias = memory::desc({1, 1, c.columns}, memory::data_type::f32, memory::format_tag::abc);
+    made.bias = batch == 1 ? memory::desc({1, c.columns}, memory::data_type::f32, memory::format_tag::ab)
+                           : memory::desc({1, 1, c.columns}, memory::data_type::f32, memory::format_tag::abc);
     made.primitive = dnnl::matmul({dnnl::matmul::desc(made.a, made.b, made.bias, made.c), attributes, engine()});
   } else {
     made.primitive = dnnl::matmul({dnnl::matmul::desc(made.a, made.b, made.c), attributes, engine()});

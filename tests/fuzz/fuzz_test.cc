@@ -142,10 +142,10 @@ TEST_P(FuzzTarget, KeepsItsPromisesOnMutations) {
 
 INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          testing::Values("decoder_config", "safetensors", "zip", "pickle", "torch_file", "step_file",
-                                         "delta_frame", "rans", "dcp", "gguf", "recipe"),
+                                         "delta_frame", "rans", "dcp", "gguf", "recipe", "metrics"),
                          [](const auto& name) { return name.param; });
 
-TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 11U); }
+TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 12U); }
 
 }  // namespace
 }  // namespace kinglet::fuzz

@@ -81,6 +81,7 @@ TEST(Metrics, RefusesOtherLines) {
   EXPECT_THAT(refused("{\"step\":1.5}"), HasSubstr("step is missing or no whole number"));
   EXPECT_THAT(refused("{\"step\":18446744073709551615}"), HasSubstr("step is missing or no whole number"));
   EXPECT_THAT(refused("{\"step\":1,\"loss\":\"high\"}"), HasSubstr("'loss' is no number"));
+  EXPECT_THAT(refused("{\"step\":1,\"\":1}"), HasSubstr("a name is empty"));
   EXPECT_THAT(refused("{\"step\":1,\"loss\":null}"), HasSubstr("'loss' is no number"));
   EXPECT_THAT(refused("{\"step\":1,\"loss\":[[1]]}"), HasSubstr("a value is no number"));
   EXPECT_THAT(refused("{\"step\":1,\"x\":" + std::string(100000, '[')), HasSubstr("a value is no number"));
