@@ -18,6 +18,14 @@ namespace kinglet {
 
 using TokenId = std::int32_t;
 
+// One decoding at work; see StreamDecoder, which is the one to use.
+class DecodingStream {
+ public:
+  virtual ~DecodingStream() = default;
+  virtual void push(TokenId id, std::string& out) = 0;  // appends whole characters to `out`
+  virtual void finish(std::string& out) = 0;
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -30,7 +38,10 @@ class Tokenizer {
   // tokens that stand in `text` become their ids in both cases. Invalid UTF-8 is replaced by U+FFFD first.
   virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true) const = 0;
   // Ids outside the vocabulary raise Error (bad input). The result may be invalid UTF-8 only where the ids are.
-  virtual std::string decode(std::span<const TokenId> ids, bool skip_special = true) const = 0;
+  virtual std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
+  // Must not outlive the tokenizer. One of decode() and decoding_stream() has to be implemented: each does its work
+  // with the other (this one by decoding all ids so far again, and waiting while they end in U+FFFD).
+  virtual std::unique_ptr<DecodingStream> decoding_stream(bool skip_special) const;
 
   virtual std::int64_t vocabulary_size() const = 0;                          // one more than the largest id
   virtual std::optional<TokenId> find_id(std::string_view token) const = 0;  // by the text of the vocabulary entry
@@ -44,20 +55,22 @@ class Tokenizer {
 };
 
 // Decodes one id at a time and gives out only whole UTF-8 characters.
+//
+// All that push() and finish() return, joined, is what decode() gives for all ids. Text is given out once no later id
+// can change it: a vocabulary with byte tokens (Llama 2) decides about a run of them only at its end.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
 
   // The text that became certain with `id`; may be empty.
   std::string push(TokenId id);
-  // What is still held back, with U+FFFD for an incomplete character.
+  // What is still held back, with U+FFFD for an incomplete character. The decoder is then as new.
   std::string finish();
 
  private:
   const Tokenizer& tokenizer_;
   bool skip_special_;
-  std::vector<TokenId> ids_;
-  std::size_t given_ = 0;
+  std::unique_ptr<DecodingStream> stream_;
 };
 
 }  // namespace kinglet
