@@ -27,10 +27,11 @@ using Run = std::function<int()>;
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
                       const std::string& example, Run run);
 
-void add_inspect_command(CLI::App& app, const Globals& globals);  // inspect.cc
-void add_ckpt_command(CLI::App& app, const Globals& globals);     // ckpt.cc: add pack watch list info get verify ...
-void add_tour_command(CLI::App& app, const Globals& globals);     // tour.cc; runs in libkinglet_torch.so
-void add_completion_command(CLI::App& app);                       // completion.cc: shell completion for bash
+void add_inspect_command(CLI::App& app, const Globals& globals);   // inspect.cc
+void add_ckpt_command(CLI::App& app, const Globals& globals);      // ckpt.cc: add pack watch list info get verify ...
+void add_tokenize_command(CLI::App& app, const Globals& globals);  // tokenize.cc
+void add_tour_command(CLI::App& app, const Globals& globals);      // tour.cc; runs in libkinglet_torch.so
+void add_completion_command(CLI::App& app);                        // completion.cc: shell completion for bash
 
 void print_json(const nlohmann::json& value);  // pretty, one trailing newline, to stdout
 

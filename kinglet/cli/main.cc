@@ -58,6 +58,7 @@ int run(int argc, char** argv) {
   add_global_options(app, globals);
   add_ckpt_command(app, globals);
   add_inspect_command(app, globals);
+  add_tokenize_command(app, globals);
   add_tour_command(app, globals);
   add_completion_command(app);
   try {
