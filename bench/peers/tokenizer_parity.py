@@ -50,7 +50,7 @@ def ask(kinglet, path, options, values):
     run = subprocess.run([kinglet, "tokenize", path, "--lines", *options], input=lines, capture_output=True, text=True)
     if run.returncode != 0:
         raise RuntimeError(run.stderr.strip())
-    return [json.loads(line) for line in run.stdout.splitlines()]
+    return [json.loads(line) for line in run.stdout.split("\n") if line]
 
 
 def compare(kinglet, path, count):
