@@ -73,10 +73,10 @@ std::string recent_characters_of(std::string_view property) {
   return property.size() > 2 || property == "C" || property == "Cn" ? "" : class_content(kRecent, property);
 }
 
-bool is_recent_character(char32_t code) {
+std::string_view recent_category(char32_t code) {
   const auto* const found = std::upper_bound(std::begin(kRecent), std::end(kRecent), code,
                                              [](char32_t value, const Range& range) { return value < range.first; });
-  return found != std::begin(kRecent) && code <= std::prev(found)->last;
+  return found != std::begin(kRecent) && code <= std::prev(found)->last ? std::prev(found)->category : "";
 }
 
 }  // namespace kinglet

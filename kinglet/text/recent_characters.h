@@ -12,6 +12,7 @@ namespace kinglet {
 // What to add between the brackets of a class for a property: a general category ("L", "Nd"), "Han", "Alphabetic",
 // "Uppercase" or "Lowercase"; empty for others.
 std::string recent_characters_of(std::string_view property);
-bool is_recent_character(char32_t code);
+// The general category of such a character; empty for all others.
+std::string_view recent_category(char32_t code);
 
 }  // namespace kinglet

@@ -60,7 +60,7 @@ bool has_recent_character(std::string_view text) {
       continue;
     }
     const utf8::Character character = utf8::first_character(text.substr(at));
-    if (is_recent_character(character.code)) return true;
+    if (!recent_category(character.code).empty()) return true;
     at += character.length;
   }
   return false;
