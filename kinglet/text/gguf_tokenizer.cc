@@ -1,0 +1,236 @@
+#include "kinglet/text/gguf_tokenizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include <fmt/format.h>
+
+#include "kinglet/base/error.h"
+#include "kinglet/text/bpe.h"
+#include "kinglet/text/gguf_patterns.h"
+#include "kinglet/text/utf8.h"
+
+namespace kinglet {
+namespace {
+
+// tokenizer.ggml.token_type
+constexpr std::int64_t kNormal = 1;
+constexpr std::int64_t kUnknown = 2;
+constexpr std::int64_t kControl = 3;
+constexpr std::int64_t kUserDefined = 4;
+
+constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581
+constexpr std::size_t kLongestMerged = 512;     // bytes; longer entries are found as they stand or not at all
+
+struct GgufVocabulary {
+  std::vector<std::string> texts;
+  std::vector<std::int64_t> types;
+};
+
+GgufVocabulary read_vocabulary(const Gguf& gguf) {
+  GgufVocabulary result;
+  for (const std::string_view text : gguf.texts("tokenizer.ggml.tokens")) {
+    result.texts.push_back(utf8::replace_invalid(text));
+  }
+  if (result.texts.empty() || result.texts.size() > static_cast<std::size_t>(Vocabulary::kMostIds)) {
+    throw bad_input(gguf.where(), fmt::format("tokenizer.ggml.tokens has {} tokens", result.texts.size()));
+  }
+  result.types = gguf.optional_integers("tokenizer.ggml.token_type").value_or(std::vector<std::int64_t>());
+  if (result.types.empty()) result.types.assign(result.texts.size(), kNormal);
+  if (result.types.size() != result.texts.size()) {
+    throw bad_input(gguf.where(), "tokenizer.ggml.token_type is not as long as tokenizer.ggml.tokens");
+  }
+  return result;
+}
+
+Vocabulary table_of(const GgufVocabulary& from, std::string_view where) {
+  Vocabulary vocabulary(from.texts.size(), where);
+  for (std::size_t id = 0; id < from.texts.size(); ++id) {
+    vocabulary.add(from.texts[id], static_cast<std::int64_t>(id));
+  }
+  return vocabulary;
+}
+
+std::vector<AddedToken> added_of(const GgufVocabulary& from) {
+  std::vector<AddedToken> added;
+  for (std::size_t id = 0; id < from.texts.size(); ++id) {
+    const std::int64_t type = from.types[id];
+    if (type != kControl && type != kUserDefined && type != kUnknown) continue;
+    AddedToken token;
+    token.content = from.texts[id];
+    token.id = static_cast<TokenId>(id);
+    token.special = type != kUserDefined;
+    added.push_back(std::move(token));
+  }
+  return added;
+}
+
+std::optional<TokenId> named_token(const Gguf& gguf, const char* key, std::size_t size) {
+  const auto id = gguf.optional_integer(key);
+  if (!id || *id == -1 || *id == 0xFFFFFFFF) return std::nullopt;
+  if (*id < 0 || *id >= static_cast<std::int64_t>(size)) {
+    throw bad_input(gguf.where(), fmt::format("{} is {}, which no token has", key, *id));
+  }
+  return static_cast<TokenId>(*id);
+}
+
+void name_tokens(const Gguf& gguf, std::size_t size, bool add_bos, TokenizerParts& parts) {
+  parts.named.bos = named_token(gguf, "tokenizer.ggml.bos_token_id", size);
+  parts.named.eos = named_token(gguf, "tokenizer.ggml.eos_token_id", size);
+  parts.named.padding = named_token(gguf, "tokenizer.ggml.padding_token_id", size);
+  TokenTemplate around;
+  if (parts.named.bos && gguf.optional_boolean("tokenizer.ggml.add_bos_token").value_or(add_bos)) {
+    around.before.push_back(*parts.named.bos);
+  }
+  if (parts.named.eos && gguf.optional_boolean("tokenizer.ggml.add_eos_token").value_or(false)) {
+    around.after.push_back(*parts.named.eos);
+  }
+  parts.templates.push_back(std::move(around));
+}
+
+// Byte-level BPE.
+
+Bpe::Merges read_merges(const Gguf& gguf) {
+  Bpe::Merges merges;
+  for (const std::string_view line : gguf.texts("tokenizer.ggml.merges")) {
+    const std::size_t blank = line.find(' ', 1);
+    if (blank == std::string_view::npos) {
+      throw bad_input(gguf.where(), fmt::format("tokenizer.ggml.merges has the entry '{}' without blank", line));
+    }
+    merges.emplace_back(line.substr(0, blank), line.substr(blank + 1));
+  }
+  return merges;
+}
+
+TokenizerParts byte_level_parts(const Gguf& gguf, const GgufVocabulary& vocabulary) {
+  const std::string name(gguf.optional_text("tokenizer.ggml.pre").value_or("default"));
+  const auto pre_tokenizer = find_gguf_pre_tokenizer(name);
+  if (!pre_tokenizer) {
+    throw bad_input(gguf.where(), fmt::format("the pre-tokenizer '{}' (tokenizer.ggml.pre) is not supported", name),
+                    "use the tokenizer.json of the model");
+  }
+  TokenizerParts parts;
+  for (const char* pattern : pre_tokenizer->patterns) {
+    parts.pre_tokenizer.push_back(make_regex_split(pattern, gguf.where()));
+  }
+  BpeOptions options;
+  options.ignore_merges = pre_tokenizer->ignore_merges;
+  options.raw_bytes = true;
+  parts.model = std::make_unique<Bpe>(table_of(vocabulary, gguf.where()), read_merges(gguf), options, gguf.where());
+  parts.decoder = TokenDecoder({byte_level_decoding()});
+  name_tokens(gguf, vocabulary.texts.size(), pre_tokenizer->add_bos, parts);
+  return parts;
+}
+
+// SentencePiece's BPE has no list of merges: any two neighbours that make an entry together may merge, the entry with
+// the highest score first. Here every way to cut an entry into two entries becomes a merge, ranked by the entry's
+// score.
+
+struct ScoredMerge {
+  TokenId left = 0;
+  TokenId right = 0;
+  TokenId result = 0;
+};
+
+std::vector<std::uint32_t> ranks_of(const std::vector<double>& scores) {
+  std::vector<double> levels = scores;
+  std::sort(levels.begin(), levels.end(), std::greater<>());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  std::vector<std::uint32_t> ranks;
+  for (const double score : scores) {
+    const auto level = std::lower_bound(levels.begin(), levels.end(), score, std::greater<>());
+    ranks.push_back(static_cast<std::uint32_t>(level - levels.begin()));
+  }
+  return ranks;
+}
+
+MergeTable merges_by_score(const Gguf& gguf, const GgufVocabulary& from, const Vocabulary& vocabulary) {
+  const std::vector<double> scores = gguf.numbers("tokenizer.ggml.scores");
+  if (scores.size() != from.texts.size()) {
+    throw bad_input(gguf.where(), "tokenizer.ggml.scores is not as long as tokenizer.ggml.tokens");
+  }
+  if (!std::all_of(scores.begin(), scores.end(), [](double score) { return std::isfinite(score); })) {
+    throw bad_input(gguf.where(), "tokenizer.ggml.scores has a value that is not finite");
+  }
+  const auto takes_part = [&](TokenId id) {
+    const std::int64_t type = from.types[static_cast<std::size_t>(id)];
+    return type == kNormal || type == kUserDefined;
+  };
+  std::vector<ScoredMerge> merges;
+  for (std::size_t i = 0; i < from.texts.size(); ++i) {
+    const std::string_view text = from.texts[i];
+    const auto id = static_cast<TokenId>(i);
+    if (text.size() > kLongestMerged || !takes_part(id) || vocabulary.find(text) != id) continue;
+    for (std::size_t cut = utf8::length_of(text.empty() ? 'a' : text[0]); cut < text.size();
+         cut += utf8::length_of(text[cut])) {
+      const auto left = vocabulary.find(text.substr(0, cut));
+      const auto right = left ? vocabulary.find(text.substr(cut)) : std::nullopt;
+      if (right && takes_part(*left) && takes_part(*right)) merges.push_back({*left, *right, id});
+    }
+  }
+  const std::vector<std::uint32_t> ranks = ranks_of(scores);
+  MergeTable table(merges.size());
+  for (const ScoredMerge& merge : merges) {
+    table.set(merge.left, merge.right, {ranks[static_cast<std::size_t>(merge.result)], merge.result});
+  }
+  return table;
+}
+
+// " " becomes U+2581, with one more in front.
+class SpaceMarks : public Normalizer {
+ public:
+  explicit SpaceMarks(bool prefix) : prefix_(prefix) {}
+  void apply(NormalizedText& text) const override {
+    if (text.text.empty()) return;
+    std::string marked = prefix_ ? kSpace : "";
+    for (const char byte : text.text) {
+      if (byte == ' ')
+        marked += kSpace;
+      else
+        marked += byte;
+    }
+    text.text = std::move(marked);
+  }
+
+ private:
+  bool prefix_;
+};
+
+TokenizerParts sentencepiece_parts(const Gguf& gguf, const GgufVocabulary& vocabulary) {
+  const bool prefix = gguf.optional_boolean("tokenizer.ggml.add_space_prefix").value_or(true);
+  TokenizerParts parts;
+  parts.normalizer = std::make_unique<SpaceMarks>(prefix);
+  Vocabulary table = table_of(vocabulary, gguf.where());
+  MergeTable merges = merges_by_score(gguf, vocabulary, table);
+  BpeOptions options;
+  options.byte_fallback = true;
+  const auto unknown = named_token(gguf, "tokenizer.ggml.unknown_token_id", vocabulary.texts.size());
+  if (unknown) options.unknown = vocabulary.texts[static_cast<std::size_t>(*unknown)];
+  parts.model = std::make_unique<Bpe>(std::move(table), std::move(merges), options, gguf.where());
+  std::vector<MakeDecodeStep> steps = {replace_decoding(kSpace, " "), byte_fallback_decoding(), fuse_decoding()};
+  if (prefix) steps.push_back(strip_decoding(U' ', 1, 0));
+  parts.decoder = TokenDecoder(std::move(steps));
+  name_tokens(gguf, vocabulary.texts.size(), true, parts);
+  return parts;
+}
+
+}  // namespace
+
+std::unique_ptr<TokenizerPipeline> make_gguf_tokenizer(const Gguf& gguf) {
+  const GgufVocabulary vocabulary = read_vocabulary(gguf);
+  const std::string_view model = gguf.text("tokenizer.ggml.model");
+  TokenizerParts parts;
+  if (model == "gpt2") {
+    parts = byte_level_parts(gguf, vocabulary);
+  } else if (model == "llama") {
+    parts = sentencepiece_parts(gguf, vocabulary);
+  } else {
+    throw bad_input(gguf.where(), fmt::format("the tokenizer '{}' (tokenizer.ggml.model) is not supported", model),
+                    "use the tokenizer.json of the model");
+  }
+  parts.added = added_of(vocabulary);
+  return std::make_unique<TokenizerPipeline>(std::move(parts));
+}
+
+}  // namespace kinglet
