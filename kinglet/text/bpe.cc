@@ -30,7 +30,9 @@ MergeTable resolve_merges(const Vocabulary& vocabulary, const Bpe::Merges& merge
     const auto& [left, right] = merges[rank];
     const std::size_t prefix = options.continuing_prefix.size();
     if (right.size() < prefix) throw bad_input(where, fmt::format("a merge has the part '{}' without prefix", right));
-    table.set(id_of(left), id_of(right), {static_cast<std::uint32_t>(rank), id_of(left + right.substr(prefix))});
+    const TokenId left_id = id_of(left);
+    const TokenId right_id = id_of(right);
+    table.set(left_id, right_id, {static_cast<std::uint32_t>(rank), id_of(left + right.substr(prefix))});
   }
   return table;
 }

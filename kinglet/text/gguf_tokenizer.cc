@@ -217,7 +217,7 @@ TokenizerParts sentencepiece_parts(const Gguf& gguf, const GgufVocabulary& vocab
 
 }  // namespace
 
-std::unique_ptr<TokenizerPipeline> make_gguf_tokenizer(const Gguf& gguf) {
+std::unique_ptr<Tokenizer> make_gguf_tokenizer(const Gguf& gguf) {
   const GgufVocabulary vocabulary = read_vocabulary(gguf);
   const std::string_view model = gguf.text("tokenizer.ggml.model");
   TokenizerParts parts;

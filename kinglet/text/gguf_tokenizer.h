@@ -12,6 +12,6 @@ namespace kinglet {
 // scores), with the ids that llama.cpp gives: texts are not brought into a normal form, and each stretch between
 // special tokens gets its own leading blank when add_space_prefix says so. Raises Error (bad input) that names what is
 // missing or not supported. Nothing of `gguf` is used afterwards.
-std::unique_ptr<TokenizerPipeline> make_gguf_tokenizer(const Gguf& gguf);
+std::unique_ptr<Tokenizer> make_gguf_tokenizer(const Gguf& gguf);
 
 }  // namespace kinglet

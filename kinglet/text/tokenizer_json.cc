@@ -189,8 +189,8 @@ void check_template_ids(const TokenizerParts& parts, std::string_view where) {
 
 }  // namespace
 
-std::unique_ptr<TokenizerPipeline> parse_tokenizer_json(std::string_view text, std::string_view where,
-                                                        const TokenizerConfig& config) {
+std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view text, std::string_view where,
+                                                const TokenizerConfig& config) {
   JsonTables tables = parse_json_tables(text, where);
   const JsonFields file(tables.rest, std::string(where));
   TokenizerParts parts;

@@ -22,7 +22,7 @@ nlohmann::json parse_json(std::string_view text, std::string_view where);
 //
 // As in the `tokenizers` package, an added token that the model's vocabulary lacks gets the next free id, whatever the
 // file says; `truncation`, `padding` and `dropout` are for training and ignored.
-std::unique_ptr<TokenizerPipeline> parse_tokenizer_json(std::string_view text, std::string_view where,
-                                                        const TokenizerConfig& config = {});
+std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view text, std::string_view where,
+                                                const TokenizerConfig& config = {});
 
 }  // namespace kinglet
