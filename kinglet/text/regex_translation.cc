@@ -1,6 +1,5 @@
 // Oniguruma's Ruby syntax to PCRE2's, one construct at a time.
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <optional>
 #include <utility>
@@ -8,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
-#include "kinglet/text/recent_characters.h"
 #include "kinglet/text/regex.h"
+#include "kinglet/text/regex_sets.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
@@ -21,34 +20,10 @@ constexpr int kDeepestGroup = 200;
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-// Long names of general categories, which PCRE2 lacks.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kLongNames = {{{"letter", "L"},
-                                                                                       {"uppercaseletter", "Lu"},
-                                                                                       {"lowercaseletter", "Ll"},
-                                                                                       {"titlecaseletter", "Lt"},
-                                                                                       {"modifierletter", "Lm"},
-                                                                                       {"otherletter", "Lo"},
-                                                                                       {"mark", "M"},
-                                                                                       {"nonspacingmark", "Mn"},
-                                                                                       {"number", "N"},
-                                                                                       {"decimalnumber", "Nd"},
-                                                                                       {"digit", "Nd"},
-                                                                                       {"punctuation", "P"},
-                                                                                       {"symbol", "S"},
-                                                                                       {"separator", "Z"},
-                                                                                       {"other", "C"},
-                                                                                       {"control", "Cc"}}};
-
-// A set of characters: `content` stands between the brackets of a class; when `negated`, the set is all others.
-struct Set {
-  std::string content;
-  bool negated = false;
-};
-
 class Translator {
  public:
   Translator(std::string_view pattern, bool recent, std::string_view where)
-      : pattern_(pattern), recent_(recent), where_(where) {}
+      : pattern_(pattern), sets_(recent), where_(where) {}
 
   std::string run() {
     while (at_ < pattern_.size()) element();
@@ -239,87 +214,26 @@ class Translator {
 
   // Escapes.
 
-  std::string property(std::string_view name) const {
-    std::string content = fmt::format("\\p{{{}}}", name);
-    if (name == "L" || name == "Alphabetic") content.insert(0, "A-Za-z");  // found in a bitmap, before any table
-    if (name == "N" || name == "Nd") content.insert(0, "0-9");
-    if (recent_) content += recent_characters_of(name);
-    return content;
-  }
-  std::string word() const {  // the Latin-1 superscripts and fractions belong to it there
-    return "_" + property("Alphabetic") + property("M") + property("Nd") + property("Pc") +
-           "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
-  }
-  static std::string space() { return "\\x{9}-\\x{d} \\x{85}\\p{Z}"; }
-
-  std::optional<Set> set_of_letter(char letter) const {
-    switch (letter) {
-      case 's':
-      case 'S':
-        return Set{space(), letter == 'S'};
-      case 'w':
-      case 'W':
-        return Set{word(), letter == 'W'};
-      case 'd':
-      case 'D':
-        return Set{property("Nd"), letter == 'D'};
-      case 'h':
-      case 'H':
-        return Set{"0-9A-Fa-f", letter == 'H'};
-      default:
-        return std::nullopt;
-    }
-  }
-
-  std::string named_set(std::string_view name) const {
-    std::string key;
-    for (const char c : name) {
-      if (c != ' ' && c != '_' && c != '-') key += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
-    if (key == "space" || key == "whitespace") return space();
-    if (key == "word") return word();
-    if (key == "alpha" || key == "alphabetic") return property("Alphabetic");
-    if (key == "alnum") return property("Alphabetic") + property("Nd");
-    if (key == "upper" || key == "uppercase") return property("Uppercase");
-    if (key == "lower" || key == "lowercase") return property("Lowercase");
-    if (key == "cntrl") return "\\p{Cc}";
-    if (key == "xdigit") return "0-9A-Fa-f";
-    if (key == "ascii") return "\\x{0}-\\x{7f}";
-    if (key == "any") return "\\x{0}-\\x{10ffff}";
-    if (key == "blank") return "\\x{9}\\p{Zs}";
-    if (key == "punct") return property("P") + property("S");
-    for (const auto& [long_name, category] : kLongNames) {
-      if (key == long_name) return property(category);
-    }
-    if (key.empty() || !std::all_of(key.begin(), key.end(), [](char c) { return is_letter(c) || is_digit(c); })) {
-      refuse("a property with a strange name");
-    }
-    std::string title = key;
-    title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
-    if (key.size() <= 2) return property(title);
-    if (key == "han") return property("sc:Han") + (recent_ ? recent_characters_of("Han") : "");
-    if (key.starts_with("emoji") || key == "extendedpictographic") return fmt::format("\\p{{{}}}", key);
-    return fmt::format("\\p{{sc:{}}}", key);
-  }
-
   // After "\p" or "\P".
-  Set property_escape(bool negated) {
+  CharacterSet property_escape(bool negated) {
     if (!take("{")) refuse("a property without braces");
     if (take("^")) negated = !negated;
     const std::size_t end = pattern_.find('}', at_);
     if (end == std::string_view::npos) refuse("a property without end");
     const std::string_view name = pattern_.substr(at_, end - at_);
     at_ = end + 1;
-    return {named_set(name), negated};
+    const auto content = sets_.named(name);
+    if (!content) refuse("a property with a strange name");
+    return {*content, negated};
   }
 
-  std::optional<Set> set_escape() {
+  std::optional<CharacterSet> set_escape() {
     const char c = peek();
     if (c == 'p' || c == 'P') {
       ++at_;
       return property_escape(c == 'P');
     }
-    auto set = set_of_letter(c);
+    auto set = sets_.of_letter(c);
     if (set) ++at_;
     return set;
   }
@@ -379,7 +293,7 @@ class Translator {
     const char c = peek();
     if (c == 'b' || c == 'B') {
       ++at_;
-      const std::string inside = "[" + word() + "]";
+      const std::string inside = "[" + sets_.word() + "]";
       out_ += c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", inside)
                        : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", inside);
       return;
@@ -396,7 +310,7 @@ class Translator {
     literal(character_escape());
   }
 
-  void append_set(const Set& set) { out_ += (set.negated ? "[^" : "[") + set.content + "]"; }
+  void append_set(const CharacterSet& set) { out_ += (set.negated ? "[^" : "[") + set.content + "]"; }
 
   // Classes: what is inside is a union of characters and of complements.
 
@@ -422,7 +336,7 @@ class Translator {
     return set.negated ? fmt::format("(?:(?!{})(?s:.))", either) : fmt::format("(?:{})", either);
   }
 
-  static void add_set(Class& to, const Set& set) {
+  static void add_set(Class& to, const CharacterSet& set) {
     if (set.negated)
       to.complements.push_back(set.content);
     else
@@ -458,8 +372,10 @@ class Translator {
     const bool negated = name.starts_with('^');
     if (negated) name.remove_prefix(1);
     if (name.empty() || !std::all_of(name.begin(), name.end(), is_letter)) return false;
+    const auto content = sets_.named(name);
+    if (!content) return false;
     at_ = end + 2;
-    add_set(result, {named_set(name), negated});
+    add_set(result, {*content, negated});
     return true;
   }
 
@@ -496,7 +412,7 @@ class Translator {
   }
 
   std::string_view pattern_;
-  bool recent_;
+  RegexSets sets_;
   std::string_view where_;
   std::size_t at_ = 0;
   std::string out_;

@@ -2,7 +2,8 @@
 //
 // load() reads a Hugging Face folder, a tokenizer.json (byte-level BPE, Metaspace BPE, Unigram), a SentencePiece
 // tokenizer.model or the vocabulary of a GGUF file. Encoding gives exactly the ids of the software that the file was
-// made for. Implementations are immutable after construction and may be used from many threads at once.
+// made for: the `tokenizers` package, SentencePiece (with the special tokens of tokenizer_config.json), llama.cpp.
+// Implementations are immutable after construction and may be used from many threads at once.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +31,19 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Raises Error (bad input) for a file that is missing, damaged, or uses a component that is not supported (the error
-  // names it).
+  // Of a folder: tokenizer.json, else tokenizer.model. tokenizer_config.json and special_tokens_map.json beside it name
+  // the special tokens. Raises Error (bad input) for a file that is missing, damaged, or uses a component that is not
+  // supported (the error names it).
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& path);
 
-  // `add_special`: also the tokens that the file's post-processor puts around a text (BOS, EOS). Special and added
-  // tokens that stand in `text` become their ids in both cases. Invalid UTF-8 is replaced by U+FFFD first.
+  // `add_special`: also the tokens around a text (BOS, EOS), as the post-processor of a tokenizer.json, add_bos_token
+  // and add_eos_token beside a tokenizer.model (without them: BOS), or those keys of a GGUF file say. Special and added
+  // tokens that stand in `text` become their ids in both cases. Invalid UTF-8 is replaced by U+FFFD first. Raises Error
+  // (bad input) for texts that a vocabulary without unknown token cannot write, or on which a pattern backtracks
+  // endlessly.
   virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true) const = 0;
-  // Ids outside the vocabulary raise Error (bad input). The result may be invalid UTF-8 only where the ids are.
+  // Ids outside the vocabulary raise Error (bad input); those of its holes are passed over. The result is UTF-8, with
+  // U+FFFD where the ids' bytes are not.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
   // Must not outlive the tokenizer. One of decode() and decoding_stream() has to be implemented: each does its work
   // with the other (this one by decoding all ids so far again, and waiting while they end in U+FFFD).
