@@ -45,6 +45,7 @@ TEST(Frame, EveryCommandHasHelpWithAnExample) {
                                                           {"ckpt", "export-plot"},
                                                           {"ckpt", "import-official"},
                                                           {"inspect"},
+                                                          {"tokenize"},
                                                           {"tour"},
                                                           {"completion"},
                                                           {"completion", "bash"}};
