@@ -35,6 +35,10 @@ class InsideScope {
 
 }  // namespace
 
+void parallel_ranges(std::int64_t n, std::int64_t piece, const std::function<void(std::int64_t, std::int64_t)>& body) {
+  parallel_for((n + piece - 1) / piece, [&](std::int64_t i) { body(i * piece, std::min(n, (i + 1) * piece)); });
+}
+
 int num_threads() {
   const int set = g_threads.load();
   return set > 0 ? set : usable_cores();

@@ -13,6 +13,10 @@ namespace kinglet {
 // are done. The first exception stops further indices from starting and is rethrown. Nested calls run serially.
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
 
+// Calls body(begin, end) for the pieces of [0, n) of `piece` elements, the last one shorter, as parallel_for does. The
+// pieces do not depend on the number of threads.
+void parallel_ranges(std::int64_t n, std::int64_t piece, const std::function<void(std::int64_t, std::int64_t)>& body);
+
 int num_threads();
 void set_num_threads(int threads);  // 0 = all cores this process may use
 

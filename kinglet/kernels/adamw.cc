@@ -1,6 +1,5 @@
 #include "kinglet/kernels/adamw.h"
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -65,10 +64,7 @@ HWY_EXPORT(SquaresOfRange);
 
 namespace {
 
-constexpr std::int64_t kRange = 1 << 14;  // elements a task
-
-std::int64_t ranges(std::int64_t n) { return (n + kRange - 1) / kRange; }
-std::size_t length(std::int64_t n, std::int64_t begin) { return static_cast<std::size_t>(std::min(kRange, n - begin)); }
+constexpr std::int64_t kPiece = 1 << 14;  // elements a task
 
 }  // namespace
 
@@ -87,18 +83,18 @@ void adamw_update(const AdamWStep& step, std::int64_t n, float* parameter, const
                             step.eps};
   float factors[9];
   for (int i = 0; i < 9; ++i) factors[i] = static_cast<float>(values[i]);
-  parallel_for(ranges(n), [&](std::int64_t task) {
-    const std::int64_t begin = task * kRange;
+  parallel_ranges(n, kPiece, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(AdamWRange)
-    (length(n, begin), factors, parameter + begin, gradient + begin, first_moment + begin, second_moment + begin);
+    (static_cast<std::size_t>(end - begin), factors, parameter + begin, gradient + begin, first_moment + begin,
+     second_moment + begin);
   });
 }
 
 double sum_of_squares(const float* x, std::int64_t n) {
-  std::vector<double> sums(static_cast<std::size_t>(ranges(n)));
-  parallel_for(ranges(n), [&](std::int64_t task) {
-    const std::int64_t begin = task * kRange;
-    HWY_DYNAMIC_DISPATCH(SquaresOfRange)(x + begin, length(n, begin), &sums[static_cast<std::size_t>(task)]);
+  std::vector<double> sums(static_cast<std::size_t>((n + kPiece - 1) / kPiece));
+  parallel_ranges(n, kPiece, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(SquaresOfRange)
+    (x + begin, static_cast<std::size_t>(end - begin), &sums[static_cast<std::size_t>(begin / kPiece)]);
   });
   double total = 0.0;
   for (const double sum : sums) total += sum;

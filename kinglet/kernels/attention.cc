@@ -21,24 +21,8 @@ KINGLET_SCALAR_LOOPS
 namespace kinglet {
 namespace HWY_NAMESPACE {
 
-// scores [n] become e^(score - maximum); returns their sum and the maximum.
 void ExponentialRow(float* scores, std::size_t n, float* maximum, float* sum) {
-  const float largest = Maximum(scores, n);
-  float partial[kLanes] = {};
-  std::size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float e = Exp(scores[i + lane] - largest);
-      scores[i + lane] = e;
-      partial[lane] += e;
-    }
-  }
-  for (; i < n; ++i) {
-    scores[i] = Exp(scores[i] - largest);
-    partial[0] += scores[i];
-  }
-  *maximum = largest;
-  *sum = Total(partial);
+  ExponentialsInPlace(scores, n, maximum, sum);
 }
 
 // scores [n] become probabilities e^(score - log_sum_exp).
@@ -51,9 +35,7 @@ void ScoreGradientRow(float* gradient, const float* probability, std::size_t n, 
   for (std::size_t i = 0; i < n; ++i) gradient[i] = probability[i] * (gradient[i] - delta);
 }
 
-void ScaleRow(float* row, std::size_t n, float factor) {
-  for (std::size_t i = 0; i < n; ++i) row[i] *= factor;
-}
+void ScaleRow(float* row, std::size_t n, float factor) { ScaleInPlace(row, n, factor); }
 
 float DotRow(const float* a, const float* b, std::size_t n) { return Dot(a, b, n); }
 

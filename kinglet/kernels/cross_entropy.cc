@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kinglet/kernels/cross_entropy.cc"
@@ -19,28 +18,16 @@ KINGLET_SCALAR_LOOPS
 namespace kinglet {
 namespace HWY_NAMESPACE {
 
-// row [n] becomes e^(x - maximum); returns the sum.
-void ExponentialsOfRow(float* row, std::size_t n, float* maximum, float* sum) {
-  const float largest = Maximum(row, n);
-  float partial[kLanes] = {};
-  std::size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float e = Exp(row[i + lane] - largest);
-      row[i + lane] = e;
-      partial[lane] += e;
-    }
+// One counted row; returns its loss. The logits become the gradient with_gradient.
+float LossOfRow(float* row, std::size_t n, std::size_t label, bool with_gradient) {
+  const float chosen = row[label];
+  float maximum = 0.0F, sum = 0.0F;
+  ExponentialsInPlace(row, n, &maximum, &sum);
+  if (with_gradient) {
+    ScaleInPlace(row, n, 1.0F / sum);
+    row[label] -= 1.0F;
   }
-  for (; i < n; ++i) {
-    row[i] = Exp(row[i] - largest);
-    partial[0] += row[i];
-  }
-  *maximum = largest;
-  *sum = Total(partial);
-}
-
-void MultiplyRow(float* row, std::size_t n, float factor) {
-  for (std::size_t i = 0; i < n; ++i) row[i] *= factor;
+  return __builtin_logf(sum) + maximum - chosen;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -53,14 +40,13 @@ HWY_AFTER_NAMESPACE();
 
 namespace kinglet {
 
-HWY_EXPORT(ExponentialsOfRow);
-HWY_EXPORT(MultiplyRow);
+HWY_EXPORT(LossOfRow);
 
 void cross_entropy_rows(float* logits, const std::int64_t* labels, std::int64_t rows, std::int64_t columns,
                         bool with_gradient, float* losses) {
-  constexpr std::int64_t kGrain = 8;  // rows a task
-  parallel_for((rows + kGrain - 1) / kGrain, [&](std::int64_t task) {
-    for (std::int64_t i = task * kGrain; i < std::min(rows, (task + 1) * kGrain); ++i) {
+  constexpr std::int64_t kRows = 8;  // a task
+  parallel_ranges(rows, kRows, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
       float* const row = logits + i * columns;
       if (labels[i] == kIgnoredLabel) {
         losses[i] = 0.0F;
@@ -68,13 +54,8 @@ void cross_entropy_rows(float* logits, const std::int64_t* labels, std::int64_t 
         continue;
       }
       assert(labels[i] >= 0 && labels[i] < columns);
-      const float chosen = row[labels[i]];
-      float maximum = 0.0F, sum = 0.0F;
-      HWY_DYNAMIC_DISPATCH(ExponentialsOfRow)(row, static_cast<std::size_t>(columns), &maximum, &sum);
-      losses[i] = std::log(sum) + maximum - chosen;
-      if (!with_gradient) continue;
-      HWY_DYNAMIC_DISPATCH(MultiplyRow)(row, static_cast<std::size_t>(columns), 1.0F / sum);
-      row[labels[i]] -= 1.0F;
+      losses[i] = HWY_DYNAMIC_DISPATCH(LossOfRow)(row, static_cast<std::size_t>(columns),
+                                                  static_cast<std::size_t>(labels[i]), with_gradient);
     }
   });
 }

@@ -1,7 +1,5 @@
 #include "kinglet/kernels/gate.h"
 
-#include <algorithm>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kinglet/kernels/gate.cc"
 #include <hwy/foreach_target.h>
@@ -46,26 +44,22 @@ HWY_EXPORT(SiluGateBackward);
 
 namespace {
 
-constexpr std::int64_t kRange = 1 << 14;  // elements a task
-
-std::int64_t ranges(std::int64_t n) { return (n + kRange - 1) / kRange; }
+constexpr std::int64_t kPiece = 1 << 14;  // elements a task
 
 }  // namespace
 
 void silu_gate_forward(std::int64_t n, const float* gate, const float* up, float* out) {
-  parallel_for(ranges(n), [&](std::int64_t task) {
-    const std::int64_t at = task * kRange;
-    HWY_DYNAMIC_DISPATCH(SiluGate)(static_cast<std::size_t>(std::min(kRange, n - at)), gate + at, up + at, out + at);
+  parallel_ranges(n, kPiece, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(SiluGate)(static_cast<std::size_t>(end - begin), gate + begin, up + begin, out + begin);
   });
 }
 
 void silu_gate_backward(std::int64_t n, const float* gate, const float* up, const float* grad_out, float* grad_gate,
                         float* grad_up) {
-  parallel_for(ranges(n), [&](std::int64_t task) {
-    const std::int64_t at = task * kRange;
+  parallel_ranges(n, kPiece, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(SiluGateBackward)
-    (static_cast<std::size_t>(std::min(kRange, n - at)), gate + at, up + at, grad_out + at, grad_gate + at,
-     grad_up + at);
+    (static_cast<std::size_t>(end - begin), gate + begin, up + begin, grad_out + begin, grad_gate + begin,
+     grad_up + begin);
   });
 }
 

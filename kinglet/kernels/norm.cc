@@ -72,17 +72,15 @@ HWY_EXPORT(AddRow);
 
 namespace {
 
-constexpr std::int64_t kGrain = 64;  // rows a task: also the pieces in which grad_weight is summed
-
-std::int64_t tasks(std::int64_t rows) { return (rows + kGrain - 1) / kGrain; }
+constexpr std::int64_t kRows = 64;  // a task: also the pieces in which grad_weight is summed
 
 }  // namespace
 
 void rms_norm_forward(std::int64_t rows, std::int64_t dim, double eps, float offset, const float* x,
                       const float* weight, float* out, float* inverse) {
   const auto n = static_cast<std::size_t>(dim);
-  parallel_for(tasks(rows), [&](std::int64_t task) {
-    for (std::int64_t row = task * kGrain; row < std::min(rows, (task + 1) * kGrain); ++row) {
+  parallel_ranges(rows, kRows, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
       const double mean =
           static_cast<double>(HWY_DYNAMIC_DISPATCH(SquareSum)(x + row * dim, n)) / static_cast<double>(dim);
       const auto factor = static_cast<float>(1.0 / std::sqrt(mean + eps));
@@ -95,17 +93,18 @@ void rms_norm_forward(std::int64_t rows, std::int64_t dim, double eps, float off
 void rms_norm_backward(std::int64_t rows, std::int64_t dim, float offset, const float* x, const float* weight,
                        const float* inverse, const float* grad_out, float* grad_x, float* grad_weight) {
   const auto n = static_cast<std::size_t>(dim);
-  std::vector<float> partial(static_cast<std::size_t>(tasks(rows)) * n, 0.0F);
-  parallel_for(tasks(rows), [&](std::int64_t task) {
-    float* const sums = partial.data() + static_cast<std::size_t>(task) * n;
-    for (std::int64_t row = task * kGrain; row < std::min(rows, (task + 1) * kGrain); ++row) {
+  const std::int64_t pieces = (rows + kRows - 1) / kRows;
+  std::vector<float> partial(static_cast<std::size_t>(pieces) * n, 0.0F);
+  parallel_ranges(rows, kRows, [&](std::int64_t begin, std::int64_t end) {
+    float* const sums = partial.data() + static_cast<std::size_t>(begin / kRows) * n;
+    for (std::int64_t row = begin; row < end; ++row) {
       HWY_DYNAMIC_DISPATCH(BackwardRow)
       (x + row * dim, weight, grad_out + row * dim, n, inverse[row], offset, grad_x + row * dim, sums);
     }
   });
   std::fill_n(grad_weight, n, 0.0F);
-  for (std::int64_t task = 0; task < tasks(rows); ++task) {
-    HWY_DYNAMIC_DISPATCH(AddRow)(partial.data() + static_cast<std::size_t>(task) * n, n, grad_weight);
+  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+    HWY_DYNAMIC_DISPATCH(AddRow)(partial.data() + static_cast<std::size_t>(piece) * n, n, grad_weight);
   }
 }
 

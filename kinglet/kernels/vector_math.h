@@ -69,6 +69,30 @@ HWY_INLINE float Dot(const float* a, const float* b, std::size_t n) {
   return Total(partial);
 }
 
+// row [n] becomes e^(row - maximum), the numerator of a softmax; returns its sum and the maximum.
+HWY_INLINE void ExponentialsInPlace(float* row, std::size_t n, float* maximum, float* sum) {
+  const float largest = Maximum(row, n);
+  float partial[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const float e = Exp(row[i + lane] - largest);
+      row[i + lane] = e;
+      partial[lane] += e;
+    }
+  }
+  for (; i < n; ++i) {
+    row[i] = Exp(row[i] - largest);
+    partial[0] += row[i];
+  }
+  *maximum = largest;
+  *sum = Total(partial);
+}
+
+HWY_INLINE void ScaleInPlace(float* row, std::size_t n, float factor) {
+  for (std::size_t i = 0; i < n; ++i) row[i] *= factor;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace kinglet
 HWY_AFTER_NAMESPACE();

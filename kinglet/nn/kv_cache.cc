@@ -24,15 +24,6 @@ std::pair<at::Tensor, at::Tensor> KvCache::append(std::int64_t layer, const at::
   return {keys.slice(1, 0, end), values.slice(1, 0, end)};
 }
 
-void KvCache::truncate(std::int64_t length) { length_ = std::clamp<std::int64_t>(length, 0, length_); }
-
-void KvCache::select(const at::Tensor& index) {
-  const at::NoGradGuard no_grad;
-  for (auto* tensors : {&keys_, &values_}) {
-    for (at::Tensor& tensor : *tensors) tensor = tensor.index_select(0, index);
-  }
-}
-
 void KvCache::reserve(std::int64_t tokens) {
   if (keys_.empty() || tokens <= keys_[0].size(1)) return;
   for (auto* tensors : {&keys_, &values_}) {

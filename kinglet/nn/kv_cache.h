@@ -18,10 +18,6 @@ class KvCache {
   // [batch, length() + tokens, ...]. Each layer is given once a step; then advance(tokens).
   std::pair<at::Tensor, at::Tensor> append(std::int64_t layer, const at::Tensor& k, const at::Tensor& v);
   void advance(std::int64_t tokens) { length_ += tokens; }
-  // Forgets all but the first `length` tokens.
-  void truncate(std::int64_t length);
-  // Rows of the batch in another order, or fewer, or repeated. index: [new batch] int64.
-  void select(const at::Tensor& index);
 
   std::int64_t length() const { return length_; }
 

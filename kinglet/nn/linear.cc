@@ -2,26 +2,16 @@
 
 #include <torch/torch.h>
 
-#include "kinglet/kernels/matmul.h"
+#include "kinglet/nn/matrix_view.h"
 #include "kinglet/nn/precision.h"
 
 namespace kinglet::nn {
 namespace {
 
-DType dtype_of(const at::Tensor& tensor) {
-  TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16,
-              "linear takes fp32 and bf16, not ", tensor.scalar_type());
-  return tensor.scalar_type() == at::kFloat ? DType::kF32 : DType::kBF16;
-}
-
-ConstMatrix matrix(const at::Tensor& tensor) {
-  return {tensor.data_ptr(), dtype_of(tensor), tensor.size(0), tensor.size(1), tensor.size(1), 1, 0};
-}
-
 // [rows, columns] fp32 = a b
 at::Tensor product(const ConstMatrix& a, const ConstMatrix& b, const float* bias = nullptr) {
   at::Tensor result = at::empty({a.rows, b.columns}, at::kFloat);
-  matmul(a, b, {result.data_ptr(), DType::kF32, a.rows, b.columns, b.columns, 1, 0}, 1, bias);
+  matmul(a, b, result_matrix(result), 1, bias);
   return result;
 }
 
@@ -37,7 +27,8 @@ class Linear : public torch::autograd::Function<Linear> {
     const at::Tensor operand = weight.to(type).contiguous();
     const bool has_bias = bias.numel() > 0;
     const at::Tensor added = bias.to(at::kFloat).contiguous();
-    at::Tensor y = product(matrix(rows), matrix(operand).transposed(), has_bias ? added.data_ptr<float>() : nullptr);
+    at::Tensor y =
+        product(matrix_of(rows), matrix_of(operand).transposed(), has_bias ? added.data_ptr<float>() : nullptr);
     // The fp32 parameter is kept rather than its rounded copy, which is made again: half the memory for a cheap pass.
     context->save_for_backward({rows, weight});
     context->saved_data["has_bias"] = has_bias;
@@ -58,9 +49,9 @@ class Linear : public torch::autograd::Function<Linear> {
       const at::Tensor operand = weight.to(rows.scalar_type()).contiguous();
       auto sizes = gradients[0].sizes().vec();
       sizes.back() = weight.size(1);
-      grad_x = product(matrix(slope), matrix(operand)).view(sizes);
+      grad_x = product(matrix_of(slope), matrix_of(operand)).view(sizes);
     }
-    if (weight.requires_grad()) grad_weight = product(matrix(slope).transposed(), matrix(rows));
+    if (weight.requires_grad()) grad_weight = product(matrix_of(slope).transposed(), matrix_of(rows));
     if (context->saved_data["has_bias"].toBool()) grad_bias = full.sum(0);
     return {grad_x, grad_weight, grad_bias};
   }

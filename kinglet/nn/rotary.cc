@@ -42,10 +42,9 @@ at::Tensor turned(const at::Tensor& x_in, const at::Tensor& cos, const at::Tenso
   const float* const cosines = cos.data_ptr<float>();
   const float* const sines = sin.data_ptr<float>();
   float* const target = out.data_ptr<float>();
-  constexpr std::int64_t kGrain = 64;  // tokens a task
-  const std::int64_t total = batch * tokens;
-  parallel_for((total + kGrain - 1) / kGrain, [&](std::int64_t task) {
-    for (std::int64_t i = task * kGrain; i < std::min(total, (task + 1) * kGrain); ++i) {
+  constexpr std::int64_t kTokens = 64;  // a task
+  parallel_ranges(batch * tokens, kTokens, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t angle = i / tokens * angle_batch + i % tokens * half;
       for (std::int64_t head = 0; head < heads; ++head) {
         const std::int64_t at = (i * heads + head) * dim;

@@ -7,19 +7,13 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/kernels/cross_entropy.h"
-#include "kinglet/kernels/matmul.h"
+#include "kinglet/nn/matrix_view.h"
 #include "kinglet/nn/precision.h"
 
 namespace kinglet::nn {
 namespace {
 
 constexpr std::int64_t kLogitsAtOnce = 1 << 21;  // elements: 8 MiB, which stay in the cache
-
-ConstMatrix matrix(const at::Tensor& t) {
-  return {
-      t.data_ptr(), t.scalar_type() == at::kFloat ? DType::kF32 : DType::kBF16, t.size(0), t.size(1), t.size(1), 1, 0};
-}
-Matrix result(at::Tensor& t) { return {t.data_ptr(), DType::kF32, t.size(0), t.size(1), t.size(1), 1, 0}; }
 
 struct Losses {
   double sum = 0.0;
@@ -42,7 +36,7 @@ Losses run(const at::Tensor& hidden_in, const at::Tensor& weight_in, const at::T
     const std::int64_t count = std::min(most, rows - begin);
     const at::Tensor piece = hidden.narrow(0, begin, count);
     at::Tensor scores = logits.narrow(0, 0, count);
-    matmul(matrix(piece), matrix(weight).transposed(), result(scores));
+    matmul(matrix_of(piece), matrix_of(weight).transposed(), result_matrix(scores));
     float* const losses_of_rows = row_losses.data_ptr<float>();
     cross_entropy_rows(scores.data_ptr<float>(), labels.data_ptr<std::int64_t>() + begin, count, vocabulary,
                        with_gradient, losses_of_rows);
@@ -50,8 +44,8 @@ Losses run(const at::Tensor& hidden_in, const at::Tensor& weight_in, const at::T
     if (!with_gradient) continue;
     const at::Tensor slope = scores.to(type);
     at::Tensor grad_piece = losses.grad_hidden.narrow(0, begin, count);
-    matmul(matrix(slope), matrix(weight), result(grad_piece));
-    matmul(matrix(slope).transposed(), matrix(piece), result(losses.grad_weight), 1, nullptr, true);
+    matmul(matrix_of(slope), matrix_of(weight), result_matrix(grad_piece));
+    matmul(matrix_of(slope).transposed(), matrix_of(piece), result_matrix(losses.grad_weight), 1, nullptr, true);
   }
   return losses;
 }

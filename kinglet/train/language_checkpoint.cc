@@ -1,29 +1,16 @@
 // Checkpoints of LanguageTrainer.
-#include <nlohmann/json.hpp>
-
-#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include "kinglet/base/error.h"
-#include "kinglet/base/files.h"
-#include "kinglet/io/torch_file.h"
 #include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/train/adamw_file.h"
 #include "kinglet/train/language_trainer.h"
+#include "kinglet/train/trainer_files.h"
 
 namespace kinglet {
 namespace fs = std::filesystem;
 
 namespace {
-
-void write_scheduler(const fs::path& path, std::int64_t step, double lr) {
-  TorchFileWriter writer;
-  PickleBuilder& b = writer.builder;
-  PickleValue* const root = b.dict({{b.string("last_epoch"), b.integer(step)},
-                                    {b.string("_step_count"), b.integer(step + 1)},
-                                    {b.string("_last_lr"), b.list({b.number(lr), b.number(lr)})}});
-  std::move(writer).write(path, root);
-}
 
 // As Trainer groups them: what decays, then what does not.
 std::vector<AdamWGroup> groups_of(const Decoder& decoder, const AdamW& optimizer, double lr) {
@@ -39,53 +26,39 @@ std::vector<AdamWGroup> groups_of(const Decoder& decoder, const AdamW& optimizer
   return groups;
 }
 
-nlohmann::json read_state(const fs::path& path) {
-  const auto state = nlohmann::json::parse(as_text(read_file(path, 1 << 26)), nullptr, false);
-  if (!state.is_object() || !state.contains("global_step") || !state["global_step"].is_number_integer()) {
-    throw bad_input(path.string(), "no integer global_step", "this is no complete checkpoint");
-  }
-  return state;
-}
-
 }  // namespace
 
 void LanguageTrainer::save(const fs::path& folder) const {
   const at::NoGradGuard no_grad;
   const std::int64_t step = optimizer_.steps();
   const double lr = settings_.learning_rate(step);
+  const std::vector<AdamWGroup> groups = groups_of(*decoder_, optimizer_, lr);
   save_decoder(folder, *decoder_, "float32");
-  write_adamw(folder / "optimizer.pt", groups_of(*decoder_, optimizer_, lr));
-  write_scheduler(folder / "scheduler.pt", step, lr);
-  // Last, because tools that watch a run take this file as the sign of a complete checkpoint.
-  const nlohmann::ordered_json state = {{"global_step", step}, {"data", data_->fingerprint()}};
-  write_file_atomically(folder / "trainer_state.json", as_bytes(state.dump(2) + "\n"));
+  write_adamw(folder / "optimizer.pt", groups);
+  write_scheduler(folder / "scheduler.pt", step, lr, static_cast<int>(groups.size()));
+  write_trainer_state(folder, {step, data_->fingerprint()});
 }
 
 void LanguageTrainer::load(const fs::path& folder) {
   const at::NoGradGuard no_grad;
-  const fs::path state_path = folder / "trainer_state.json";
-  const nlohmann::json state = read_state(state_path);
-  if (state.contains("data") && state["data"] != data_->fingerprint()) {
-    throw bad_input(state_path.string(), "the training data is not that of the checkpoint",
+  const TrainerState state = read_trainer_state(folder);
+  if (!state.data.empty() && state.data != data_->fingerprint()) {
+    throw bad_input((folder / "trainer_state.json").string(), "the training data is not that of the checkpoint",
                     "go on with the same files, batch, window and seed, or begin a new run from the model alone");
   }
-  const std::vector<AdamWGroup> groups = read_adamw(folder / "optimizer.pt");
-  load_decoder_weights(ModelWeights::open(folder), *decoder_, WeightType::kFloat32);
-  auto first = optimizer_.first_moments(), second = optimizer_.second_moments();
-  std::size_t restored = 0;
-  for (const AdamWGroup& group : groups) {
+  const fs::path optimizer_path = folder / "optimizer.pt";
+  std::vector<NamedWeight> first, second;
+  for (const AdamWGroup& group : read_adamw(optimizer_path)) {
     for (const AdamWEntry& entry : group.entries) {
       if (!entry.has_state) continue;
-      from_file_layout(*decoder_, entry.name, entry.first_moment, first);
-      from_file_layout(*decoder_, entry.name, entry.second_moment, second);
-      ++restored;
+      first.push_back({entry.name, entry.first_moment});
+      second.push_back({entry.name, entry.second_moment});
     }
   }
-  if (restored != file_weights(*decoder_).size()) {
-    throw bad_input((folder / "optimizer.pt").string(), "it does not hold the moments of every parameter",
-                    "resume from a complete checkpoint");
-  }
-  optimizer_.set_steps(state["global_step"].get<std::int64_t>());
+  load_decoder_weights(ModelWeights::open(folder), *decoder_, WeightType::kFloat32);
+  from_file_layout(*decoder_, first, optimizer_.first_moments(), optimizer_path.string());
+  from_file_layout(*decoder_, second, optimizer_.second_moments(), optimizer_path.string());
+  optimizer_.set_steps(state.step);
 }
 
 }  // namespace kinglet

@@ -18,6 +18,8 @@ TokenWindows::TokenWindows(std::vector<std::int32_t> tokens, std::int64_t batch,
                     fmt::format("{} tokens are fewer than one window of {} and its label", tokens_.size(), window),
                     "give more text, or shorten the window");
   }
+  fingerprint_ = fmt::format("{:016x} batch {} window {} seed {}", xxh3(std::as_bytes(std::span(tokens_))), batch_,
+                             window_, seed_);
 }
 
 LanguageBatch TokenWindows::batch(std::int64_t number) const {
@@ -35,11 +37,6 @@ LanguageBatch TokenWindows::batch(std::int64_t number) const {
     }
   }
   return result;
-}
-
-std::string TokenWindows::fingerprint() const {
-  return fmt::format("{:016x} batch {} window {} seed {}", xxh3(std::as_bytes(std::span(tokens_))), batch_, window_,
-                     seed_);
 }
 
 }  // namespace kinglet

@@ -34,13 +34,14 @@ class TokenWindows : public LanguageData {
   // Raises Error (bad input) when the stream is shorter than one window.
   TokenWindows(std::vector<std::int32_t> tokens, std::int64_t batch, std::int64_t window, std::uint64_t seed);
   LanguageBatch batch(std::int64_t number) const override;
-  std::string fingerprint() const override;
+  std::string fingerprint() const override { return fingerprint_; }
   std::int64_t windows() const { return windows_; }
 
  private:
   std::vector<std::int32_t> tokens_;
   std::int64_t batch_, window_, windows_;
   std::uint64_t seed_;
+  std::string fingerprint_;
 };
 
 }  // namespace kinglet

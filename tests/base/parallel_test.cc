@@ -89,5 +89,17 @@ TEST(ParallelThreads, AtLeastOneAndAsSet) {
   set_num_threads(0);
 }
 
+TEST(ParallelRanges, CoverEverythingOnceInEqualPieces) {
+  for (const std::int64_t n : {0, 1, 9, 10, 11, 95}) {
+    std::vector<std::atomic<int>> calls(static_cast<std::size_t>(n));
+    parallel_ranges(n, 10, [&](std::int64_t begin, std::int64_t end) {
+      EXPECT_EQ(begin % 10, 0);
+      EXPECT_TRUE(end - begin == 10 || end == n);
+      for (std::int64_t i = begin; i < end; ++i) ++calls[static_cast<std::size_t>(i)];
+    });
+    for (const auto& count : calls) EXPECT_EQ(count, 1);
+  }
+}
+
 }  // namespace
 }  // namespace kinglet

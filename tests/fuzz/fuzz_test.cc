@@ -142,10 +142,11 @@ TEST_P(FuzzTarget, KeepsItsPromisesOnMutations) {
 
 INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          testing::Values("safetensors", "zip", "pickle", "torch_file", "step_file", "delta_frame",
-                                         "rans", "dcp", "gguf", "tokenizer_json"),
+                                         "rans", "dcp", "gguf", "tokenizer_json", "recipe", "metrics",
+                                         "decoder_config"),
                          [](const auto& name) { return name.param; });
 
-TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 10U); }
+TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 13U); }
 
 }  // namespace
 }  // namespace kinglet::fuzz

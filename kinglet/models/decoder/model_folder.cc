@@ -57,8 +57,8 @@ at::ScalarType type_of(const at::Tensor& stored, const std::string& parameter, s
   return stored.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
 
-void assign(const WeightEntry& entry, const at::Tensor& packed, Parameters& parameters, const DecoderConfig& config,
-            WeightType type, const std::string& where) {
+void assign(const WeightEntry& entry, const at::Tensor& packed, const Parameters& parameters,
+            const DecoderConfig& config, WeightType type, const std::string& where) {
   std::vector<std::vector<std::int64_t>> shapes;
   for (const std::string& name : entry.parameters) shapes.push_back(parameters.at(name).sizes().vec());
   std::vector<at::Tensor> parts;
@@ -69,7 +69,7 @@ void assign(const WeightEntry& entry, const at::Tensor& packed, Parameters& para
                     "is config.json that of this model?");
   }
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    at::Tensor& target = parameters.at(entry.parameters[i]);
+    at::Tensor target = parameters.at(entry.parameters[i]);
     const at::ScalarType wanted = type_of(packed, entry.parameters[i], target.dim(), type);
     if (target.scalar_type() != wanted) target.set_data(at::empty(target.sizes(), wanted));
     target.copy_(parts[i]);
@@ -128,18 +128,26 @@ std::vector<NamedWeight> file_weights(const Decoder& decoder) {
   return to_file_layout(decoder, parameters_of(decoder));
 }
 
-void from_file_layout(const Decoder& decoder, const std::string& name, const at::Tensor& packed,
-                      Parameters& by_parameter) {
+void from_file_layout(const Decoder& decoder, const std::vector<NamedWeight>& weights, const Parameters& by_parameter,
+                      const std::string& where) {
+  std::map<std::string, at::Tensor> by_name;
+  for (const NamedWeight& weight : weights) by_name.emplace(weight.name, weight.value);
   for (const WeightEntry& entry : weight_entries(decoder.config())) {
-    if (entry.name == name) return assign(entry, packed, by_parameter, decoder.config(), WeightType::kFloat32, "");
+    const auto found = by_name.find(entry.name);
+    if (found == by_name.end()) {
+      throw bad_input(where, fmt::format("nothing for {}", entry.name), "resume from a complete checkpoint");
+    }
+    assign(entry, found->second, by_parameter, decoder.config(), WeightType::kFloat32, where);
   }
-  throw bad_input("", fmt::format("the model has no tensor {}", name));
+  if (by_name.size() != weight_entries(decoder.config()).size()) {
+    throw bad_input(where, "it holds tensors that the model has no place for", "is it a checkpoint of this model?");
+  }
 }
 
 void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightType type) {
   const at::NoGradGuard no_grad;
   const DecoderConfig& config = decoder.config();
-  Parameters parameters = parameters_of(decoder);
+  const Parameters parameters = parameters_of(decoder);
   std::set<std::string> used;
   for (const WeightEntry& entry : weight_entries(config)) {
     const TensorView* view = look_up(weights, config, entry.name, used);

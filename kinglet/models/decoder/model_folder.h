@@ -32,9 +32,10 @@ struct NamedWeight {
 std::vector<NamedWeight> file_weights(const Decoder& decoder);
 // Other tensors of the parameters' shapes (optimizer moments), by parameter name, in the same layout and order.
 std::vector<NamedWeight> to_file_layout(const Decoder& decoder, const std::map<std::string, at::Tensor>& by_parameter);
-// Back: copies tensors in the file's layout into tensors of the parameters' shapes. `name`: of a file entry.
-void from_file_layout(const Decoder& decoder, const std::string& name, const at::Tensor& packed,
-                      std::map<std::string, at::Tensor>& by_parameter);
+// Back: copies tensors in the file's layout into those of `by_parameter`, in place. Every one must be there once;
+// raises Error (bad input) naming `where` and the tensor otherwise.
+void from_file_layout(const Decoder& decoder, const std::vector<NamedWeight>& weights,
+                      const std::map<std::string, at::Tensor>& by_parameter, const std::string& where);
 
 // Writes config.json and model.safetensors, or shards of at most `shard_bytes` with their index; each file atomically.
 // `dtype`: float32, bfloat16 or float16; empty: as the config says.

@@ -115,6 +115,18 @@ TEST_P(GoldenDecoder, HalfPrecisionWeightsStayClose) {
   EXPECT_LT(difference(result, expected["logits"]), 0.05);
 }
 
+// Weights in bf16 on disk stay so when asked, and are widened otherwise.
+TEST_P(GoldenDecoder, StoredTypesAreKeptOnRequest) {
+  const TemporaryFolder folder;
+  save_decoder(folder / "halves", *decoder, "bfloat16");
+  const auto kept = load_decoder(folder / "halves", WeightType::kAsStored);
+  const auto widened = load_decoder(folder / "halves");
+  EXPECT_EQ(kept->named_parameters()["embed_tokens"].scalar_type(), at::kBFloat16);
+  EXPECT_EQ(kept->named_parameters()["layers.0.attention_norm.weight"].scalar_type(), at::kFloat);
+  EXPECT_EQ(widened->named_parameters()["embed_tokens"].scalar_type(), at::kFloat);
+  EXPECT_EQ(kept->config().dtype, "bfloat16");
+}
+
 // The packed documents of a row do not see each other: the same logits as alone.
 TEST_P(GoldenDecoder, PackedDocumentsAreApart) {
   const at::Tensor tokens = expected["tokens"].slice(0, 0, 1);
