@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The speed of the `tokenizers` package on one thread, to set beside build/bench/tokenizer.
+"""The speed of the `tokenizers` package on one thread, to set beside build/bench/text_tokenizer.
 
 usage: tokenizer_speed.py TOKENIZER.json TEXT-FILE
 """

@@ -1,6 +1,6 @@
 // How fast is text cut into tokens, and back? MB/s of UTF-8, in pieces of 2000 bytes (documents) and as one text, on
 // one thread and on all; bench/peers/tokenizer_speed.py gives the `tokenizers` package's figures on the same file.
-//   build/bench/tokenizer TOKENIZER TEXT-FILE
+//   build/bench/text_tokenizer TOKENIZER TEXT-FILE
 #include "kinglet/text/tokenizer.h"
 
 #include <algorithm>
