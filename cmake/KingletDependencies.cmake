@@ -15,7 +15,6 @@ find_library(KINGLET_DNNL dnnl REQUIRED)  # its CMake file asks for OpenCL, whic
 find_package(tomlplusplus REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET GLOBAL libpcre2-8)
 pkg_check_modules(ICU REQUIRED IMPORTED_TARGET GLOBAL icu-uc)
-pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET GLOBAL sentencepiece)
 # LibTorch's CMake file looks for its libraries in the system first, where another LibTorch may stand.
 foreach(folder ${CMAKE_PREFIX_PATH})
   foreach(parts "Torch;../../lib" "share/cmake/Torch;lib")

@@ -1,14 +1,11 @@
 #include "kinglet/text/gguf_tokenizer.h"
 
-#include <algorithm>
-#include <cmath>
-#include <functional>
-
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/text/bpe.h"
 #include "kinglet/text/gguf_patterns.h"
+#include "kinglet/text/score_merges.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
@@ -21,7 +18,6 @@ constexpr std::int64_t kControl = 3;
 constexpr std::int64_t kUserDefined = 4;
 
 constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581
-constexpr std::size_t kLongestMerged = 512;     // bytes; longer entries are found as they stand or not at all
 
 struct GgufVocabulary {
   std::vector<std::string> texts;
@@ -123,58 +119,18 @@ TokenizerParts byte_level_parts(const Gguf& gguf, const GgufVocabulary& vocabula
   return parts;
 }
 
-// SentencePiece's BPE has no list of merges: any two neighbours that make an entry together may merge, the entry with
-// the highest score first. Here every way to cut an entry into two entries becomes a merge, ranked by the entry's
-// score.
-
-struct ScoredMerge {
-  TokenId left = 0;
-  TokenId right = 0;
-  TokenId result = 0;
-};
-
-std::vector<std::uint32_t> ranks_of(const std::vector<double>& scores) {
-  std::vector<double> levels = scores;
-  std::sort(levels.begin(), levels.end(), std::greater<>());
-  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
-  std::vector<std::uint32_t> ranks;
-  for (const double score : scores) {
-    const auto level = std::lower_bound(levels.begin(), levels.end(), score, std::greater<>());
-    ranks.push_back(static_cast<std::uint32_t>(level - levels.begin()));
-  }
-  return ranks;
-}
-
-MergeTable merges_by_score(const Gguf& gguf, const GgufVocabulary& from, const Vocabulary& vocabulary) {
+MergeTable merges_of(const Gguf& gguf, const GgufVocabulary& from, const Vocabulary& vocabulary) {
   const std::vector<double> scores = gguf.numbers("tokenizer.ggml.scores");
   if (scores.size() != from.texts.size()) {
     throw bad_input(gguf.where(), "tokenizer.ggml.scores is not as long as tokenizer.ggml.tokens");
   }
-  if (!std::all_of(scores.begin(), scores.end(), [](double score) { return std::isfinite(score); })) {
-    throw bad_input(gguf.where(), "tokenizer.ggml.scores has a value that is not finite");
-  }
-  const auto takes_part = [&](TokenId id) {
-    const std::int64_t type = from.types[static_cast<std::size_t>(id)];
-    return type == kNormal || type == kUserDefined;
-  };
-  std::vector<ScoredMerge> merges;
-  for (std::size_t i = 0; i < from.texts.size(); ++i) {
-    const std::string_view text = from.texts[i];
-    const auto id = static_cast<TokenId>(i);
-    if (text.size() > kLongestMerged || !takes_part(id) || vocabulary.find(text) != id) continue;
-    for (std::size_t cut = utf8::length_of(text.empty() ? 'a' : text[0]); cut < text.size();
-         cut += utf8::length_of(text[cut])) {
-      const auto left = vocabulary.find(text.substr(0, cut));
-      const auto right = left ? vocabulary.find(text.substr(cut)) : std::nullopt;
-      if (right && takes_part(*left) && takes_part(*right)) merges.push_back({*left, *right, id});
-    }
-  }
-  const std::vector<std::uint32_t> ranks = ranks_of(scores);
-  MergeTable table(merges.size());
-  for (const ScoredMerge& merge : merges) {
-    table.set(merge.left, merge.right, {ranks[static_cast<std::size_t>(merge.result)], merge.result});
-  }
-  return table;
+  return merges_by_score(
+      vocabulary, scores,
+      [&](TokenId id) {
+        const std::int64_t type = from.types[static_cast<std::size_t>(id)];
+        return type == kNormal || type == kUserDefined;
+      },
+      gguf.where());
 }
 
 // " " becomes U+2581, with one more in front.
@@ -202,7 +158,7 @@ TokenizerParts sentencepiece_parts(const Gguf& gguf, const GgufVocabulary& vocab
   TokenizerParts parts;
   parts.normalizer = std::make_unique<SpaceMarks>(prefix);
   Vocabulary table = table_of(vocabulary, gguf.where());
-  MergeTable merges = merges_by_score(gguf, vocabulary, table);
+  MergeTable merges = merges_of(gguf, vocabulary, table);
   BpeOptions options;
   options.byte_fallback = true;
   const auto unknown = named_token(gguf, "tokenizer.ggml.unknown_token_id", vocabulary.texts.size());

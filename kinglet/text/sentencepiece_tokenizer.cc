@@ -1,20 +1,22 @@
 #include "kinglet/text/sentencepiece_tokenizer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
-#include <sentencepiece_processor.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/text/bpe.h"
+#include "kinglet/text/score_merges.h"
 #include "kinglet/text/sentencepiece_model.h"
+#include "kinglet/text/sentencepiece_normalizer.h"
+#include "kinglet/text/unigram.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
 namespace {
-
-using sentencepiece::SentencePieceProcessor;
 
 constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581
 
@@ -28,16 +30,65 @@ struct Piece {
   bool present = true;
 };
 
+using PieceType = SentencePieceModel::PieceType;
+
+std::unique_ptr<TokenModel> make_model(const SentencePieceModel& model, std::string_view where) {
+  if (model.type != SentencePieceModel::Type::kBpe && model.type != SentencePieceModel::Type::kUnigram) {
+    throw bad_input(where, "word and character models are not supported", "use a unigram or BPE model");
+  }
+  // Pieces that encoding never makes out of characters stay out of the way, but keep their ids.
+  const auto is_merged = [&](TokenId id) {
+    const PieceType type = model.pieces[static_cast<std::size_t>(id)].type;
+    return type == PieceType::kNormal || type == PieceType::kUserDefined;
+  };
+  std::string unknown_text;
+  std::optional<TokenId> unknown;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    if (model.pieces[id].type != PieceType::kUnknown) continue;
+    unknown = static_cast<TokenId>(id);
+    unknown_text = model.pieces[id].text;
+  }
+  if (model.type == SentencePieceModel::Type::kUnigram) {
+    std::vector<std::pair<std::string, double>> entries;
+    for (const auto& piece : model.pieces) entries.emplace_back(piece.text, piece.score);
+    return std::make_unique<Unigram>(std::move(entries), unknown, model.byte_fallback, where);
+  }
+  Vocabulary vocabulary(model.pieces.size(), where);
+  std::vector<double> scores;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    vocabulary.add(model.pieces[id].text, static_cast<std::int64_t>(id));
+    scores.push_back(model.pieces[id].score);
+  }
+  MergeTable merges = merges_by_score(vocabulary, scores, is_merged, where);
+  BpeOptions options;
+  options.byte_fallback = model.byte_fallback;
+  options.unknown = unknown_text;
+  options.fuse_unknown = true;
+  return std::make_unique<Bpe>(std::move(vocabulary), std::move(merges), options, where);
+}
+
+// What decoding needs to know.
+struct Settings {
+  std::string unknown_surface;
+  bool add_dummy_prefix = true;
+  bool remove_extra_whitespaces = true;
+};
+
 class SentencePieceTokenizer : public Tokenizer {
  public:
   SentencePieceTokenizer(std::string_view model, std::string_view where, const TokenizerConfig& config)
-      : settings_(read_sentencepiece_settings(model, where)), matcher_({}) {
-    const auto status = processor_.LoadFromSerializedProto(model);
-    if (!status.ok()) throw bad_input(where, fmt::format("is no SentencePiece model: {}", status.ToString()));
-    list_pieces();
+      : SentencePieceTokenizer(parse_sentencepiece_model(model, where), where, config) {}
+
+  SentencePieceTokenizer(const SentencePieceModel& model, std::string_view where, const TokenizerConfig& config)
+      : settings_{model.unknown_surface, model.add_dummy_prefix, model.remove_extra_whitespaces},
+        normalizer_(model, where),
+        model_(make_model(model, where)),
+        matcher_({}),
+        user_defined_({}) {
+    list_pieces(model, where);
     add_tokens(config);
     matcher_ = AddedTokenMatcher(tokens_);
-    name_tokens(config);
+    name_tokens(model, config);
   }
 
   std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
@@ -50,15 +101,12 @@ class SentencePieceTokenizer : public Tokenizer {
     if (add_special && add_bos_) ids.push_back(*bos_);
     std::vector<TextSection> sections;
     matcher_.split(text, sections);
-    std::vector<int> part;
     for (const TextSection& section : sections) {
       if (section.id) {
         ids.push_back(*section.id);
         continue;
       }
-      const auto status = processor_.Encode(section.text, &part);
-      if (!status.ok()) throw failed("SentencePiece", status.ToString());
-      ids.insert(ids.end(), part.begin(), part.end());
+      encode_text(section.text, ids);
     }
     if (add_special && add_eos_) ids.push_back(*eos_);
     return ids;
@@ -110,7 +158,7 @@ class SentencePieceTokenizer : public Tokenizer {
       out += text;
     }
     void give_text(std::string_view text, std::string& out) {
-      const SentencePieceSettings& settings = tokenizer_.settings_;
+      const Settings& settings = tokenizer_.settings_;
       if (at_start_ && (settings.add_dummy_prefix || settings.remove_extra_whitespaces) && text.starts_with(kSpace)) {
         text.remove_prefix(kSpace.size());
         took_blank_ = !settings.remove_extra_whitespaces;
@@ -151,21 +199,51 @@ class SentencePieceTokenizer : public Tokenizer {
     return pieces_[static_cast<std::size_t>(id)];
   }
 
-  void list_pieces() {
-    for (int id = 0; id < processor_.GetPieceSize(); ++id) {
+  // Symbols that the user of the trainer defined are found as they stand in the normalized text.
+  void encode_text(std::string_view text, std::vector<TokenId>& ids) const {
+    const std::string normalized = normalizer_(text);
+    std::vector<TextSection> sections;
+    user_defined_.split(normalized, sections);
+    for (const TextSection& section : sections) {
+      if (section.id) {
+        ids.push_back(*section.id);
+      } else if (!section.text.empty()) {
+        model_->encode(section.text, ids);
+      }
+    }
+  }
+
+  void list_pieces(const SentencePieceModel& model, std::string_view where) {
+    std::vector<AddedToken> user_defined;
+    for (const SentencePieceModel::Piece& from : model.pieces) {
+      const auto id = static_cast<TokenId>(pieces_.size());
       Piece piece;
-      piece.text = utf8::replace_invalid(processor_.IdToPiece(id));
-      if (processor_.IsByte(id)) {
+      piece.text = from.text;
+      if (from.type == PieceType::kByte) {
         piece.kind = PieceKind::kByte;
-        piece.byte = static_cast<char>(std::stoi(piece.text.substr(3, 2), nullptr, 16));  // the library checked it
-      } else if (processor_.IsUnknown(id) || processor_.IsControl(id)) {
-        piece.kind = processor_.IsUnknown(id) ? PieceKind::kUnknown : PieceKind::kToken;
+        piece.byte = byte_of(from.text, where);
+      } else if (from.type == PieceType::kUnknown || from.type == PieceType::kControl) {
+        piece.kind = from.type == PieceType::kUnknown ? PieceKind::kUnknown : PieceKind::kToken;
         piece.special = true;
         tokens_.push_back({piece.text, id, true});
+      } else if (from.type == PieceType::kUserDefined && !from.text.empty()) {
+        user_defined.push_back({piece.text, id, false});
       }
       ids_.emplace(piece.text, id);
       pieces_.push_back(std::move(piece));
     }
+    user_defined_ = AddedTokenMatcher(user_defined);
+  }
+
+  // "<0x41>" is 'A'.
+  static char byte_of(std::string_view text, std::string_view where) {
+    unsigned value = 0;
+    const bool framed = text.size() == 6 && text.starts_with("<0x") && text.ends_with('>');
+    const char* const end = text.data() + 5;
+    if (!framed || std::from_chars(text.data() + 3, end, value, 16).ptr != end) {
+      throw bad_input(where, fmt::format("the byte piece '{}' is not of the form <0x41>", text));
+    }
+    return static_cast<char>(value);
   }
 
   void add_tokens(const TokenizerConfig& config) {
@@ -185,25 +263,28 @@ class SentencePieceTokenizer : public Tokenizer {
     }
   }
 
-  void name_tokens(const TokenizerConfig& config) {
-    const auto choose = [&](const std::optional<std::string>& name, int from_model) -> std::optional<TokenId> {
-      if (name) return find_id(*name);
-      if (from_model >= 0) return from_model;
-      return std::nullopt;
+  void name_tokens(const SentencePieceModel& model, const TokenizerConfig& config) {
+    const auto control = [&](const std::string& text) -> std::optional<TokenId> {
+      const auto id = find_id(text);
+      const bool is_control = id && static_cast<std::size_t>(*id) < model.pieces.size() &&
+                              model.pieces[static_cast<std::size_t>(*id)].type == PieceType::kControl;
+      return is_control ? id : std::nullopt;
     };
-    bos_ = choose(config.bos, processor_.bos_id());
-    eos_ = choose(config.eos, processor_.eos_id());
-    padding_ = choose(config.padding, processor_.pad_id());
-    add_bos_ = bos_ && config.add_bos.value_or(processor_.bos_id() >= 0);
+    bos_ = config.bos ? find_id(*config.bos) : control(model.bos);
+    eos_ = config.eos ? find_id(*config.eos) : control(model.eos);
+    padding_ = config.padding ? find_id(*config.padding) : control(model.padding);
+    add_bos_ = bos_ && config.add_bos.value_or(control(model.bos).has_value());
     add_eos_ = eos_ && config.add_eos.value_or(false);
   }
 
-  SentencePieceProcessor processor_;
-  SentencePieceSettings settings_;
+  Settings settings_;
+  SentencePieceNormalizer normalizer_;
+  std::unique_ptr<TokenModel> model_;
   std::vector<Piece> pieces_;  // by id
   std::unordered_map<std::string, TokenId> ids_;
   std::vector<AddedToken> tokens_;
-  AddedTokenMatcher matcher_;
+  AddedTokenMatcher matcher_;       // of special and added tokens, in the text as it stands
+  AddedTokenMatcher user_defined_;  // in the normalized text
   std::optional<TokenId> bos_;
   std::optional<TokenId> eos_;
   std::optional<TokenId> padding_;

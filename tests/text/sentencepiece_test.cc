@@ -3,6 +3,7 @@
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
+#include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/rng.h"
 #include "kinglet/text/tokenizer.h"
@@ -62,6 +63,30 @@ TEST(SentencePiece, RefusesDamagedModels) {
   const Bytes whole = read_file(model());
   refused(ByteView(whole).first(whole.size() - 3));
   refused(ByteView(whole).first(5));
+}
+
+// Whatever a model file says, it is refused or used within its bounds.
+TEST(SentencePiece, SurvivesChangedModels) {
+  const TemporaryFolder folder;
+  const std::filesystem::path golden = model().parent_path();
+  Rng rng(5);
+  for (const char* name : {"sentencepiece_bpe.model", "sentencepiece_unigram.model"}) {
+    const Bytes whole = read_file(golden / name);
+    for (int i = 0; i < 300; ++i) {
+      Bytes bytes = whole;
+      for (int change = 0; change < 4; ++change)
+        bytes[rng.below(bytes.size())] = static_cast<std::byte>(rng.below(256));
+      write_file_atomically(folder / "tokenizer.model", bytes);
+      try {
+        const auto tokenizer = Tokenizer::load(folder.path());
+        for (const TokenId id : tokenizer->encode("Hello  \xEF\xBC\xA1 world\n<s>")) {
+          EXPECT_LT(id, tokenizer->vocabulary_size());
+        }
+      } catch (const Error& error) {
+        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+      }
+    }
+  }
 }
 
 }  // namespace
