@@ -1,0 +1,73 @@
+#include "kinglet/text/json_text.h"
+
+#include <algorithm>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "kinglet/base/error.h"
+
+namespace kinglet {
+namespace {
+
+constexpr int kMaxDepth = 100;
+
+// The depth of brackets outside of texts, right for everything that is JSON.
+int nesting(std::string_view text) {
+  int depth = 0, deepest = 0;
+  bool in_text = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_text) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_text = false;
+    } else if (c == '"') {
+      in_text = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+// The parser's messages begin with its own error number and the place; the place alone is of use here.
+std::string short_reason(std::string_view reason) {
+  const std::size_t place = reason.find("column ");
+  if (place == std::string_view::npos) return "not valid JSON";
+  const std::size_t end = reason.find_first_not_of("0123456789", place + 7);
+  return fmt::format("not valid JSON at {}", reason.substr(place, end - place));
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, std::string_view where) {
+  if (nesting(text) > kMaxDepth) throw bad_input(where, fmt::format("JSON nested more than {} levels deep", kMaxDepth));
+  try {
+    return Json::parse(text);
+  } catch (const Json::exception& error) {
+    throw bad_input(where, short_reason(error.what()), "correct the file");
+  }
+}
+
+std::string_view json_kind(const Json& json) {
+  switch (json.type()) {
+    case Json::value_t::null:
+      return "null";
+    case Json::value_t::object:
+      return "an object";
+    case Json::value_t::array:
+      return "a list";
+    case Json::value_t::string:
+      return "a text";
+    case Json::value_t::boolean:
+      return "true or false";
+    default:
+      return "a number";
+  }
+}
+
+}  // namespace kinglet
