@@ -73,11 +73,34 @@ class ReplyFinder {
     return ByteRange{found, found + content.size()};
   }
 
+  // For a reply of which the template shows only the end: what it puts behind any reply stands behind this one too.
+  std::optional<std::size_t> end_by_tail(std::size_t reply, std::size_t least) const {
+    const Json& message = messages_[reply];
+    if (!message.contains("content") || !message["content"].is_string()) return std::nullopt;
+    const auto& content = message["content"].get_ref<const std::string&>();
+    const auto with_ending = [&](const char* ending) {
+      Json part = first_messages(messages_, reply + 1);
+      part[reply]["content"] = content + ending;
+      return try_render(render_, part, false);
+    };
+    const std::optional<std::string> one = with_ending("x"), other = with_ending("y");
+    if (!one || !other) return std::nullopt;
+    const auto first_difference = std::mismatch(one->rbegin(), one->rend(), other->rbegin(), other->rend()).first;
+    const std::string tail(first_difference.base(), one->end());
+    if (tail.empty()) return std::nullopt;
+    const std::size_t found = text_.find(tail, least);
+    if (found == std::string_view::npos || !content.ends_with(text_.substr(least, found - least))) return std::nullopt;
+    return found + tail.size();
+  }
+
   std::size_t end_of(std::size_t reply, const std::optional<std::string>& before,
                      const std::optional<std::string>& with, std::size_t least) const {
     const bool obeys = before && try_render(render_, first_messages(messages_, reply), false) != before;
     const bool is_prefix = with && text_.starts_with(*with) && with->size() >= least;
     if (is_prefix && obeys) return with->size();
+    if (!is_prefix) {
+      if (const std::optional<std::size_t> end = end_by_tail(reply, least)) return *end;
+    }
     // A template that always, or never, ends with the beginning of a reply: the next question ends what belongs to this
     // one.
     Json asked = first_messages(messages_, reply + 1);

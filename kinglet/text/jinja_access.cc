@@ -63,8 +63,8 @@ Value loop_attribute(const Loop& loop, std::string_view name) {
   if (name == "first") return index == 0;
   if (name == "last") return index + 1 == count;
   if (name == "length") return count;
-  if (name == "depth") return std::int64_t{loop.loops_around} + 1;
-  if (name == "depth0") return std::int64_t{loop.loops_around};
+  if (name == "depth") return std::int64_t{1};  // counts recursive loops, which are not supported
+  if (name == "depth0") return std::int64_t{0};
   if (name == "previtem") return index > 0 ? items[loop.index - 1] : undefined("there is no previous item");
   if (name == "nextitem") return index + 1 < count ? items[loop.index + 1] : undefined("there is no next item");
   return undefined(fmt::format("'loop' has no attribute '{}'", name));

@@ -158,8 +158,6 @@ class Evaluator {
     const Value sequence = runtime_.list(std::move(items));
     state->items = sequence.shared_sequence();
     state->depth = sequence.depth();
-    state->loops_around = loops_;
-    ++loops_;
     Flow flow = Flow::kOn;
     for (const std::size_t count = state->items->items.size(); state->index < count; ++state->index) {
       const Inside inside(*this, scope_);
@@ -169,7 +167,6 @@ class Evaluator {
       flow = execute(statement.body);
       if (flow == Flow::kBreak) break;
     }
-    --loops_;
     return Flow::kOn;
   }
 
@@ -256,12 +253,10 @@ class Evaluator {
 
   Value run_macro(const Statement& statement, Scope* home, const Arguments& arguments) {
     const int line = runtime_.line();
-    const int loops = std::exchange(loops_, 0);
     const Inside inside(*this, home);
     bind(statement, arguments);
     Captured capture(*this);
     execute(statement.body);
-    loops_ = loops;
     runtime_.set_line(line);
     return capture.take();
   }
@@ -473,7 +468,6 @@ class Evaluator {
   std::string* out_ = nullptr;
   Output* output_ = nullptr;
   const Value* body_of_filter_ = nullptr;
-  int loops_ = 0;
 };
 
 }  // namespace

@@ -88,8 +88,7 @@ Value rsplit_method(Runtime& runtime, const Value& self, const Arguments& argume
     parts.emplace_back(rest.substr(at + width));
     rest = rest.substr(0, at);
   }
-  const std::string_view first = cuts.separator == nullptr ? strip(rest, Ends::kLeft) : rest;
-  if (cuts.separator != nullptr || !first.empty()) parts.emplace_back(first);
+  if (cuts.separator != nullptr || !strip(rest).empty()) parts.emplace_back(rest);
   std::reverse(parts.begin(), parts.end());
   return list_of_texts(runtime, std::move(parts));
 }

@@ -122,17 +122,11 @@ std::string to_lower(std::string_view text) {
   });
 }
 
-std::string to_title(std::string_view text) {
-  std::string result;
-  for (const std::string_view character : characters(text)) {
-    const char32_t code_point = code_point_at(character, 0);
-    const auto title = static_cast<char32_t>(u_totitle(static_cast<UChar32>(code_point)));
-    if (title != code_point)
-      append_code_point(result, title);
-    else
-      result += to_upper(character);  // a mapping to several characters has no single title form
-  }
-  return result;
+std::string to_title(std::string_view character) {
+  return converted(character, [](icu::StringPiece from, icu::ByteSink& to, UErrorCode& status) {
+    constexpr uint32_t kOptions = U_TITLECASE_WHOLE_STRING | U_TITLECASE_NO_BREAK_ADJUSTMENT | U_TITLECASE_NO_LOWERCASE;
+    icu::CaseMap::utf8ToTitle("", kOptions, nullptr, from, to, nullptr, status);
+  });
 }
 
 bool is_space(char32_t code_point) {

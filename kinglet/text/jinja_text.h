@@ -20,7 +20,7 @@ std::vector<std::string_view> characters(std::string_view text);  // one code po
 
 std::string to_upper(std::string_view text);  // full mappings, without a language
 std::string to_lower(std::string_view text);
-std::string to_title(std::string_view text);  // the mapping of a first letter, applied to all of it
+std::string to_title(std::string_view character);  // of one character
 
 bool is_space(char32_t code_point);      // as str.isspace
 bool is_printable(char32_t code_point);  // as str.isprintable

@@ -16,7 +16,7 @@ std::vector<std::string> split_words(std::string_view text, std::int64_t most) {
   text = strip(text, Ends::kLeft);
   while (!text.empty()) {
     if (most >= 0 && static_cast<std::int64_t>(parts.size()) == most) {
-      parts.emplace_back(strip(text, Ends::kRight));
+      parts.emplace_back(text);
       break;
     }
     std::size_t end = 0;

@@ -70,8 +70,7 @@ struct Callable {
 struct Loop {
   std::shared_ptr<const Sequence> items;
   std::size_t index = 0;
-  int depth = 1;         // of `items`, as everywhere here
-  int loops_around = 0;  // how many loops this one stands in
+  int depth = 1;  // of `items`
 };
 
 class Value {
