@@ -282,7 +282,10 @@ class ArticleReader {
   std::optional<DictionaryEntry> run(std::string_view article) {
     const std::size_t first = article.find('\\'), second = article.find('\\', first + 1);
     if (first == std::string_view::npos || second == std::string_view::npos || first > 200) return std::nullopt;
-    entry_.headword = without_gcide_markup(article.substr(0, first));
+    // The first article has a motto in front of its headword.
+    const std::size_t motto = article.substr(0, first).rfind("\n\n");
+    const std::size_t begin = motto == std::string_view::npos ? 0 : motto + 2;
+    entry_.headword = without_gcide_markup(article.substr(begin, first - begin));
     if (entry_.headword.empty()) return std::nullopt;
     std::vector<Paragraph> paragraphs = paragraphs_of(article.substr(second + 1));
     if (paragraphs.empty()) return std::nullopt;
