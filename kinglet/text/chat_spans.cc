@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "kinglet/base/error.h"
+#include "kinglet/text/jinja_text.h"
 
 namespace kinglet {
 namespace {
@@ -68,7 +69,7 @@ class ReplyFinder {
     changed[reply]["content"] = std::string(content[0] == 'x' ? "y" : "x");
     const std::optional<std::string> other = try_render(render_, changed, false);
     const std::size_t start = std::max(from, other ? common_prefix(text_, *other) : from);
-    const std::size_t found = text_.find(content, start);
+    const std::size_t found = jinja::find_part(text_, content, start);
     if (found == std::string_view::npos) return std::nullopt;
     return ByteRange{found, found + content.size()};
   }
@@ -88,7 +89,7 @@ class ReplyFinder {
     const auto first_difference = std::mismatch(one->rbegin(), one->rend(), other->rbegin(), other->rend()).first;
     const std::string tail(first_difference.base(), one->end());
     if (tail.empty()) return std::nullopt;
-    const std::size_t found = text_.find(tail, least);
+    const std::size_t found = jinja::find_part(text_, tail, least);
     if (found == std::string_view::npos || !content.ends_with(text_.substr(least, found - least))) return std::nullopt;
     return found + tail.size();
   }

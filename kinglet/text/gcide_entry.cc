@@ -283,8 +283,8 @@ class ArticleReader {
     const std::size_t first = article.find('\\'), second = article.find('\\', first + 1);
     if (first == std::string_view::npos || second == std::string_view::npos || first > 200) return std::nullopt;
     // The first article has a motto in front of its headword.
-    const std::size_t motto = article.substr(0, first).rfind("\n\n");
-    const std::size_t begin = motto == std::string_view::npos ? 0 : motto + 2;
+    const std::size_t motto = article.substr(0, first).rfind('\n');
+    const std::size_t begin = motto == std::string_view::npos || first < 100 ? 0 : motto + 1;
     entry_.headword = without_gcide_markup(article.substr(begin, first - begin));
     if (entry_.headword.empty()) return std::nullopt;
     std::vector<Paragraph> paragraphs = paragraphs_of(article.substr(second + 1));

@@ -38,8 +38,7 @@ Value character(Runtime& runtime, const std::string& text, std::int64_t place, c
 // The item alone, without attributes; nothing when it is not there.
 Value plain_item(Runtime& runtime, const Value& value, const Value& key) {
   if (const Dict* dict = value.dict()) {
-    runtime.spend(1 + dict->items.size() / 8);
-    const Value* found = key.is_string() ? dict->find(std::string_view(key.text())) : dict->find(key);
+    const Value* found = runtime.find(*dict, key);
     return found == nullptr ? missing_item(value, key) : *found;
   }
   if (!key.is_integer() && !key.is_boolean()) return missing_item(value, key);
@@ -103,6 +102,25 @@ void for_each_place(const Bounds& bounds, const Take& take) {
   }
 }
 
+Value slice_text(Runtime& runtime, const std::string& text, const Value& begin, const Value& end, const Value& step) {
+  runtime.spend(text.size() / 8);
+  const Bounds bounds = clip(runtime, static_cast<std::int64_t>(count_code_points(text)), begin, end, step);
+  std::string result;
+  if (bounds.step == 1) {  // by far the most: without a list of the characters
+    std::int64_t place = 0;
+    for (std::size_t at = 0; at < text.size() && place < bounds.end; ++place) {
+      const std::size_t next = next_code_point(text, at);
+      if (place >= bounds.begin) result.append(text, at, next - at);
+      at = next;
+    }
+    return runtime.text(std::move(result));
+  }
+  runtime.spend_bytes(text.size() * sizeof(std::string_view));
+  const std::vector<std::string_view> all = characters(text);
+  for_each_place(bounds, [&](std::size_t at) { result += all[at]; });
+  return runtime.text(std::move(result));
+}
+
 }  // namespace
 
 Value item(Runtime& runtime, const Value& value, const Value& key) {
@@ -132,12 +150,7 @@ Value attribute(Runtime& runtime, const Value& value, const std::string& name) {
 Value slice(Runtime& runtime, const Value& value, const Value& begin, const Value& end, const Value& step) {
   if (value.is_undefined()) runtime.fail_undefined(value);
   if (value.is_string()) {
-    runtime.spend(value.text().size() / 8);
-    const std::vector<std::string_view> all = characters(value.text());
-    std::string result;
-    for_each_place(clip(runtime, static_cast<std::int64_t>(all.size()), begin, end, step),
-                   [&](std::size_t at) { result += all[at]; });
-    return runtime.text(std::move(result));
+    return slice_text(runtime, value.text(), begin, end, step);
   }
   const Sequence* sequence = value.sequence();
   if (sequence == nullptr || !has_places(*sequence)) {

@@ -30,8 +30,10 @@ Value find_method(Runtime& runtime, const Value& value, std::string_view name);
 std::vector<std::pair<std::string, Value>> global_functions();
 
 // What several built-ins share: white space or `separator` cuts `text` at most `most` times (-1: everywhere).
-std::vector<std::string> split_text(std::string_view text, const std::string* separator, std::int64_t most);
-std::vector<std::string> split_lines(std::string_view text);
+inline constexpr std::uint64_t kPartBytes = 64;  // what a part of a list of texts costs before it is counted
+std::vector<std::string> split_text(Runtime& runtime, std::string_view text, const std::string* separator,
+                                    std::int64_t most);
+std::vector<std::string> split_lines(Runtime& runtime, std::string_view text);
 std::string replace_text(Runtime& runtime, std::string_view text, std::string_view from, std::string_view to,
                          std::int64_t most);
 std::string title_text(std::string_view text);        // as str.title

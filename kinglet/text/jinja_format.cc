@@ -17,7 +17,7 @@ void append_text_repr(std::string& out, std::string_view text) {
   const bool has_double = text.find('"') != std::string_view::npos;
   const char quote = has_single && !has_double ? '"' : '\'';
   out.push_back(quote);
-  for (const std::string_view character : characters(text)) {
+  for_each_character(text, [&](std::string_view character) {
     const char32_t c = code_point_at(character, 0);
     if (c == static_cast<char32_t>(quote) || c == '\\') {
       out.push_back('\\');
@@ -32,7 +32,7 @@ void append_text_repr(std::string& out, std::string_view text) {
       out += c < 0x10000 ? fmt::format("\\u{:04x}", static_cast<unsigned>(c))
                          : fmt::format("\\U{:08x}", static_cast<unsigned>(c));
     }
-  }
+  });
   out.push_back(quote);
 }
 
@@ -207,7 +207,7 @@ class JsonWriter {
 
   void write_text(std::string_view text) {
     out.push_back('"');
-    for (const std::string_view character : characters(text)) {
+    for_each_character(text, [&](std::string_view character) {
       const char32_t c = code_point_at(character, 0);
       static constexpr std::string_view kNamed = "\b\t\n\f\r\"\\", kLetters = "btnfr\"\\";
       const std::size_t named = c < 0x80 ? kNamed.find(static_cast<char>(c)) : std::string_view::npos;
@@ -219,7 +219,7 @@ class JsonWriter {
       } else {
         out += character;
       }
-    }
+    });
     out.push_back('"');
   }
   void write_escaped(char32_t c) {

@@ -53,49 +53,50 @@ Cuts cuts_of(Runtime& runtime, const Arguments& arguments) {
 Value split_method(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Cuts cuts = cuts_of(runtime, arguments);
   runtime.spend(self.text().size() / 8);
-  return list_of_texts(runtime, split_text(self.text(), cuts.separator, cuts.most));
+  return list_of_texts(runtime, split_text(runtime, self.text(), cuts.separator, cuts.most));
 }
 
-// From the right: split everywhere, then join what is too much at the left.
+std::string backwards(std::string_view text) { return {text.rbegin(), text.rend()}; }
+
+// At white space from the right, at most `most` times.
+std::vector<std::string> split_words_from_right(Runtime& runtime, std::string_view text, std::int64_t most) {
+  std::vector<std::string> parts;
+  for (text = strip(text, Ends::kRight); !text.empty(); text = strip(text, Ends::kRight)) {
+    runtime.spend_bytes(kPartBytes);
+    if (static_cast<std::int64_t>(parts.size()) == most) {
+      parts.emplace_back(text);
+      break;
+    }
+    std::size_t begin = text.size();
+    while (begin > 0) {
+      std::size_t before = begin - 1;
+      while (before > 0 && (static_cast<unsigned char>(text[before]) & 0xC0U) == 0x80U) --before;
+      if (is_space(code_point_at(text, before))) break;
+      begin = before;
+    }
+    parts.emplace_back(text.substr(begin));
+    text = text.substr(0, begin);
+  }
+  std::reverse(parts.begin(), parts.end());
+  return parts;
+}
+
 Value rsplit_method(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Cuts cuts = cuts_of(runtime, arguments);
   runtime.spend(self.text().size() / 8);
-  if (cuts.most < 0) return list_of_texts(runtime, split_text(self.text(), cuts.separator, -1));
-  std::vector<std::string> parts;
-  std::string_view rest = cuts.separator == nullptr ? strip(self.text(), Ends::kRight) : std::string_view(self.text());
-  while (static_cast<std::int64_t>(parts.size()) < cuts.most) {
-    std::size_t at = std::string_view::npos, width = 0;
-    if (cuts.separator != nullptr) {
-      at = rest.rfind(*cuts.separator);
-      width = cuts.separator->size();
-    } else {
-      const std::string_view word_at_left = strip(rest, Ends::kLeft);
-      std::size_t begin = rest.size();
-      while (begin > 0) {  // to the last white space
-        std::size_t before = begin - 1;
-        while (before > 0 && (static_cast<unsigned char>(rest[before]) & 0xC0U) == 0x80U) --before;
-        if (is_space(code_point_at(rest, before))) break;
-        begin = before;
-      }
-      if (begin > rest.size() - word_at_left.size() && !word_at_left.empty()) {
-        parts.emplace_back(rest.substr(begin));
-        rest = strip(rest.substr(0, begin), Ends::kRight);
-        continue;
-      }
-      break;
-    }
-    if (at == std::string_view::npos) break;
-    parts.emplace_back(rest.substr(at + width));
-    rest = rest.substr(0, at);
-  }
-  if (cuts.separator != nullptr || !strip(rest).empty()) parts.emplace_back(rest);
+  if (cuts.most < 0) return list_of_texts(runtime, split_text(runtime, self.text(), cuts.separator, -1));
+  if (cuts.separator == nullptr) return list_of_texts(runtime, split_words_from_right(runtime, self.text(), cuts.most));
+  // What is split from the left when everything runs backwards.
+  const std::string separator = backwards(*cuts.separator);
+  std::vector<std::string> parts = split_text(runtime, backwards(self.text()), &separator, cuts.most);
   std::reverse(parts.begin(), parts.end());
+  for (std::string& part : parts) part = backwards(part);
   return list_of_texts(runtime, std::move(parts));
 }
 
 Value splitlines_method(Runtime& runtime, const Value& self, const Arguments&) {
   runtime.spend(self.text().size() / 8);
-  return list_of_texts(runtime, split_lines(self.text()));
+  return list_of_texts(runtime, split_lines(runtime, self.text()));
 }
 
 template <bool kAtEnd>
@@ -138,12 +139,12 @@ Value place_of(std::string_view text, std::size_t byte) {
 Value find_in_text(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const std::string& part = only_text(runtime, arguments);
   runtime.spend(self.text().size() / 16);
-  return place_of(self.text(), self.text().find(part));
+  return place_of(self.text(), find_part(self.text(), part));
 }
 Value rfind_in_text(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const std::string& part = only_text(runtime, arguments);
   runtime.spend(self.text().size() / 16);
-  return place_of(self.text(), self.text().rfind(part));
+  return place_of(self.text(), find_last_part(self.text(), part));
 }
 Value index_in_text(Runtime& runtime, const Value& self, const Arguments& arguments) {
   Value place = find_in_text(runtime, self, arguments);
@@ -156,8 +157,8 @@ Value count_in_text(Runtime& runtime, const Value& self, const Arguments& argume
   runtime.spend(self.text().size() / 8);
   if (part.empty()) return static_cast<std::int64_t>(count_code_points(self.text()) + 1);
   std::int64_t count = 0;
-  for (std::size_t at = self.text().find(part); at != std::string::npos;
-       at = self.text().find(part, at + part.size())) {
+  for (std::size_t at = find_part(self.text(), part); at != std::string::npos;
+       at = find_part(self.text(), part, at + part.size())) {
     ++count;
   }
   return count;
@@ -215,7 +216,7 @@ Value partition(Runtime& runtime, const Value& self, const Arguments& arguments)
   const std::string& separator = only_text(runtime, arguments);
   if (separator.empty()) runtime.fail("the separator of 'partition' is empty");
   const std::string& text = self.text();
-  const std::size_t at = kFromRight ? text.rfind(separator) : text.find(separator);
+  const std::size_t at = kFromRight ? find_last_part(text, separator) : find_part(text, separator);
   runtime.spend_bytes(text.size());
   if (at == std::string::npos) {
     return kFromRight ? make_tuple({std::string(), std::string(), self})
@@ -321,8 +322,7 @@ Value items_of(Runtime& runtime, const Value& self, const Arguments&) {
 Value get_from_dict(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Value *key = arguments.find(0, ""), *otherwise = arguments.find(1, "");
   if (key == nullptr) runtime.fail("get takes a key");
-  runtime.spend(1 + self.dict()->items.size() / 8);
-  const Value* found = self.dict()->find(*key);
+  const Value* found = runtime.find(*self.dict(), *key);
   if (found != nullptr) return *found;
   return otherwise == nullptr ? Value() : *otherwise;
 }

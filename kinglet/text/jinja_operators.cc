@@ -159,12 +159,9 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
   if (container.is_string()) {
     const std::string& part = runtime.text_of(item, "what is searched in a text");
     runtime.spend(container.text().size() / 16 + part.size() / 16);
-    return container.text().find(part) != std::string::npos;
+    return find_part(container.text(), part) != std::string::npos;
   }
-  if (const Dict* dict = container.dict()) {
-    runtime.spend(dict->items.size());
-    return dict->find(item) != nullptr;
-  }
+  if (const Dict* dict = container.dict()) return runtime.find(*dict, item) != nullptr;
   const std::vector<Value> items = runtime.iterate(container);
   return std::any_of(items.begin(), items.end(), [&](const Value& one) { return runtime.equal(one, item); });
 }
@@ -233,12 +230,9 @@ std::string convert(Runtime& runtime, const Conversion& how, const Value& value)
     case 'r': {
       const std::string text = how.kind == 's' ? to_text(runtime, value) : to_repr(runtime, value);
       if (how.precision < 0) return text;
-      std::string result;
-      for (const std::string_view character : characters(text)) {
-        if (static_cast<int>(count_code_points(result)) == how.precision) break;
-        result += character;
-      }
-      return result;
+      std::size_t end = 0;
+      for (int i = 0; i < how.precision && end < text.size(); ++i) end = next_code_point(text, end);
+      return text.substr(0, end);
     }
     case 'd':
     case 'i':

@@ -56,6 +56,17 @@ bool Runtime::equal(const Value& a, const Value& b) {
   return result;
 }
 
+const Value* Runtime::find(const Dict& dict, const Value& key) {
+  spend(1 + dict.items.size() / 8);
+  if (key.is_string()) {
+    spend(dict.items.size() * (key.text().size() / 64));
+    return dict.find(key.text());
+  }
+  const auto found =
+      std::find_if(dict.items.begin(), dict.items.end(), [&](const auto& item) { return equal(item.first, key); });
+  return found == dict.items.end() ? nullptr : &found->second;
+}
+
 std::vector<Value> Runtime::iterate(const Value& value) {
   if (value.is_undefined()) return {};
   std::vector<Value> result;

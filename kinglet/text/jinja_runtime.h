@@ -52,6 +52,7 @@ class Runtime {
   Value dict(std::vector<std::pair<Value, Value>> items);
 
   bool equal(const Value& a, const Value& b);
+  const Value* find(const Dict& dict, const Value& key);  // null when it is not there
   // The items that a loop over `value` sees: those of a sequence, the keys of a dictionary, the characters of a text,
   // nothing for an undefined value. Raises Error for what cannot be iterated.
   std::vector<Value> iterate(const Value& value);

@@ -16,7 +16,7 @@ Value at_path(Runtime& runtime, const Value& value, const Value& path) {
   if (path.is_integer()) return item(runtime, value, path);
   Value at = value;
   static const std::string kDot = ".";
-  for (const std::string& part : split_text(runtime.text_of(path, "an attribute"), &kDot, -1)) {
+  for (const std::string& part : split_text(runtime, runtime.text_of(path, "an attribute"), &kDot, -1)) {
     const bool is_number = !part.empty() && part.size() < 10 &&
                            std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
     runtime.spend();
@@ -96,7 +96,7 @@ std::vector<Value> sort_keys(Runtime& runtime, const std::vector<Value>& items, 
   static const std::string kComma = ",";
   const bool has_path = path != nullptr && !path->is_none();
   std::vector<std::string> parts;
-  if (has_path && path->is_string()) parts = split_text(path->text(), &kComma, -1);
+  if (has_path && path->is_string()) parts = split_text(runtime, path->text(), &kComma, -1);
   std::vector<Value> keys;
   for (const Value& one : items) {
     if (parts.size() > 1) {

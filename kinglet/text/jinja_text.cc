@@ -1,5 +1,7 @@
 #include "kinglet/text/jinja_text.h"
 
+#include <cstring>
+
 #include <unicode/bytestream.h>
 #include <unicode/casemap.h>
 #include <unicode/uchar.h>
@@ -108,6 +110,20 @@ std::vector<std::string_view> characters(std::string_view text) {
     at = next;
   }
   return result;
+}
+
+std::size_t find_part(std::string_view text, std::string_view part, std::size_t from) {
+  if (from > text.size()) return std::string_view::npos;
+  if (part.empty()) return from;
+  const void* found = ::memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  if (found == nullptr) return std::string_view::npos;
+  return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
+std::size_t find_last_part(std::string_view text, std::string_view part) {
+  const std::string back(text.rbegin(), text.rend()), part_back(part.rbegin(), part.rend());
+  const std::size_t found = find_part(back, part_back);
+  return found == std::string_view::npos ? found : text.size() - found - part.size();
 }
 
 std::string to_upper(std::string_view text) {

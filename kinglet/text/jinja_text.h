@@ -16,7 +16,22 @@ std::size_t count_code_points(std::string_view text);
 char32_t code_point_at(std::string_view text, std::size_t byte);  // of the character that starts at `byte`
 std::size_t next_code_point(std::string_view text, std::size_t byte);
 void append_code_point(std::string& text, char32_t code_point);
-std::vector<std::string_view> characters(std::string_view text);  // one code point each
+std::vector<std::string_view> characters(std::string_view text);  // one code point each; 16 bytes of memory for each
+
+// visit(character) for every code point, in order.
+template <typename Visit>
+void for_each_character(std::string_view text, const Visit& visit) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t next = next_code_point(text, at);
+    visit(text.substr(at, next - at));
+    at = next;
+  }
+}
+
+// Where `part` begins at or behind `from`, or last; npos when nowhere. In linear time whatever the texts are, which the
+// search functions of std::string are not.
+std::size_t find_part(std::string_view text, std::string_view part, std::size_t from = 0);
+std::size_t find_last_part(std::string_view text, std::string_view part);
 
 std::string to_upper(std::string_view text);  // full mappings, without a language
 std::string to_lower(std::string_view text);

@@ -111,7 +111,7 @@ Value indent(Runtime& runtime, const Value& value, const Arguments& arguments) {
         static_cast<std::size_t>(std::clamp<std::int64_t>(runtime.integer_of(*width, "the width"), 0, 1000)), ' ');
   }
   runtime.text_of(value, "what is indented");
-  const std::vector<std::string> lines = split_lines(value.text() + "\n");
+  const std::vector<std::string> lines = split_lines(runtime, value.text() + "\n");
   std::string result;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     runtime.spend_bytes(lines[i].size() + indention.size() + 1);

@@ -11,10 +11,11 @@ bool ends_line(char32_t c) {
   return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-std::vector<std::string> split_words(std::string_view text, std::int64_t most) {
+std::vector<std::string> split_words(Runtime& runtime, std::string_view text, std::int64_t most) {
   std::vector<std::string> parts;
   text = strip(text, Ends::kLeft);
   while (!text.empty()) {
+    runtime.spend_bytes(kPartBytes);
     if (most >= 0 && static_cast<std::int64_t>(parts.size()) == most) {
       parts.emplace_back(text);
       break;
@@ -29,25 +30,28 @@ std::vector<std::string> split_words(std::string_view text, std::int64_t most) {
 
 }  // namespace
 
-std::vector<std::string> split_text(std::string_view text, const std::string* separator, std::int64_t most) {
-  if (separator == nullptr) return split_words(text, most);
+std::vector<std::string> split_text(Runtime& runtime, std::string_view text, const std::string* separator,
+                                    std::int64_t most) {
+  if (separator == nullptr) return split_words(runtime, text, most);
   std::vector<std::string> parts;
   for (;;) {
+    runtime.spend_bytes(kPartBytes);
     const bool enough = most >= 0 && static_cast<std::int64_t>(parts.size()) == most;
-    const std::size_t at = enough ? std::string_view::npos : text.find(*separator);
+    const std::size_t at = enough ? std::string_view::npos : find_part(text, *separator);
     parts.emplace_back(text.substr(0, at));
     if (at == std::string_view::npos) return parts;
     text.remove_prefix(at + separator->size());
   }
 }
 
-std::vector<std::string> split_lines(std::string_view text) {
+std::vector<std::string> split_lines(Runtime& runtime, std::string_view text) {
   std::vector<std::string> lines;
   std::size_t begin = 0;
   for (std::size_t at = 0; at < text.size();) {
     const char32_t c = code_point_at(text, at);
     std::size_t next = next_code_point(text, at);
     if (ends_line(c)) {
+      runtime.spend_bytes(kPartBytes);
       lines.emplace_back(text.substr(begin, at - begin));
       if (c == '\r' && next < text.size() && text[next] == '\n') ++next;
       begin = next;
@@ -71,15 +75,15 @@ std::string replace_text(Runtime& runtime, std::string_view text, std::string_vi
   runtime.spend(1 + text.size() / 8);
   runtime.spend_bytes(text.size());
   if (from.empty()) {  // between all characters and at both ends
-    for (const std::string_view character : characters(text)) {
+    for_each_character(text, [&](std::string_view character) {
       if (!enough()) replace();
       result += character;
-    }
+    });
     if (!enough()) replace();
     return result;
   }
   while (!enough()) {
-    const std::size_t at = text.find(from);
+    const std::size_t at = find_part(text, from);
     if (at == std::string_view::npos) break;
     result += text.substr(0, at);
     replace();

@@ -12,8 +12,6 @@
 namespace kinglet::jinja {
 namespace {
 
-constexpr std::int64_t kFreeSteps = 1 << 20;  // for the few keys of a dictionary
-
 int checked_depth(int depth) {
   if (depth > kMaxNesting) {
     throw bad_input("chat template", fmt::format("values are nested more than {} levels deep", kMaxNesting));
@@ -41,9 +39,9 @@ bool equal_dicts(const Dict& a, const Dict& b, std::int64_t& steps) {
   if (&a == &b) return true;
   if (a.items.size() != b.items.size()) return false;
   return std::all_of(a.items.begin(), a.items.end(), [&](const auto& item) {
-    steps -= static_cast<std::int64_t>(b.items.size());
-    const Value* other = b.find(item.first);
-    return other != nullptr && equal(item.second, *other, steps);
+    return std::any_of(b.items.begin(), b.items.end(), [&](const auto& other) {
+      return equal(item.first, other.first, steps) && equal(item.second, other.second, steps);
+    });
   });
 }
 
@@ -92,13 +90,6 @@ Value from_json_at(const nlohmann::ordered_json& json, int level) {
 }
 
 }  // namespace
-
-const Value* Dict::find(const Value& key) const {
-  std::int64_t steps = kFreeSteps;
-  const auto found =
-      std::find_if(items.begin(), items.end(), [&](const auto& item) { return equal(item.first, key, steps); });
-  return found == items.end() ? nullptr : &found->second;
-}
 
 const Value* Dict::find(std::string_view key) const {
   const auto found = std::find_if(items.begin(), items.end(),

@@ -42,8 +42,7 @@ struct Dict {
   std::vector<std::pair<Value, Value>> items;
   int depth = 1;
 
-  const Value* find(const Value& key) const;  // null when it is not there
-  const Value* find(std::string_view key) const;
+  const Value* find(std::string_view key) const;  // null when it is not there
 };
 
 struct Namespace {
