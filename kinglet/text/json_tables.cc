@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
-#include "kinglet/text/tokenizer_json.h"
 
 namespace kinglet {
 namespace {
@@ -175,7 +174,5 @@ JsonTables parse_json_tables(std::string_view text, std::string_view where, bool
   json::sax_parse(text, &receiver);
   return tables;
 }
-
-json parse_json(std::string_view text, std::string_view where) { return parse_json_tables(text, where, false).rest; }
 
 }  // namespace kinglet

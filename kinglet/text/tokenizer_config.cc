@@ -5,7 +5,7 @@
 
 #include "kinglet/base/files.h"
 #include "kinglet/text/json_fields.h"
-#include "kinglet/text/tokenizer_json.h"
+#include "kinglet/text/json_tables.h"
 
 namespace kinglet {
 namespace {
@@ -56,7 +56,7 @@ template <typename Read>
 void read_if_there(const std::filesystem::path& path, const Read& read) {
   if (!std::filesystem::exists(path)) return;
   const Bytes bytes = read_file(path, kLargestFile);
-  const nlohmann::json json = parse_json(as_text(bytes), path.string());
+  const nlohmann::json json = parse_json_tables(as_text(bytes), path.string(), false).rest;
   read(JsonFields(json, path.string()));
 }
 

@@ -14,9 +14,6 @@
 
 namespace kinglet {
 
-// Any JSON text of at most 64 levels. Raises Error (bad input) that names `where`.
-nlohmann::json parse_json(std::string_view text, std::string_view where);
-
 // The tokenizer that the text of a tokenizer.json describes; `config` gives names to its special tokens. Models: BPE
 // and Unigram. Raises Error (bad input) that names what is damaged or not supported.
 //
