@@ -164,11 +164,12 @@ def main():
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--text", help="a text, or JSON lines with 'text'")
     parser.add_argument("--tokens", type=int, default=4096)
-    parser.add_argument("--length", type=int, default=32)
+    parser.add_argument("--length", type=int, default=32, help="new tokens of a continuation; 0: none")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     llama, exact = LlamaCpp(arguments.model, arguments.threads), Transformers(arguments.model, arguments.threads)
-    compare_continuations(arguments, llama, exact)
+    if arguments.length > 0:
+        compare_continuations(arguments, llama, exact)
     if arguments.text:
         compare_perplexity(arguments, [exact, llama])
 
