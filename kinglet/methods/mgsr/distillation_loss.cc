@@ -73,29 +73,14 @@ class Pass {
     at::Tensor student = output_logits(hidden, weight_);
     at::Tensor teacher = settings_.needs_teacher() ? rows_.teacher->logits(begin, count) : student;
     TORCH_CHECK(teacher.sizes() == student.sizes(), "teacher logits ", teacher.sizes(), ", student ", student.sizes());
-    const LossReport report_before = report;
-    const std::vector<at::Tensor> network_before = copies(collected_.network);
-    const double loss_before = collected_.loss;
-    at::Tensor gradient = terms(teacher, student, begin, own, firsts);
-    if (!std::isfinite(collected_.loss)) {
-      repair_logits(teacher, student);
-      report = report_before;
-      collected_.network = network_before;
-      collected_.loss = loss_before;
-      gradient = terms(teacher, student, begin, own, firsts);
-    }
+    repair_logits(teacher, student);
+    const at::Tensor gradient = terms(teacher, student, begin, own, firsts);
     if (!with_gradient_) return;
     const at::Tensor slope = gradient.to(type_);
     at::Tensor grad_hidden = collected_.hidden.narrow(0, begin, count);
     matmul(nn::matrix_of(slope), nn::matrix_of(weight_), nn::result_matrix(grad_hidden), 1, nullptr, true);
     matmul(nn::matrix_of(slope).transposed(), nn::matrix_of(hidden), nn::result_matrix(collected_.weight), 1, nullptr,
            true);
-  }
-
-  static std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
-    std::vector<at::Tensor> result;
-    for (const at::Tensor& tensor : tensors) result.push_back(tensor.clone());
-    return result;
   }
 
   // Adds up the losses of the first `own` rows and of the pairs; returns the gradient for the student's logits.
@@ -152,6 +137,7 @@ class Pass {
     }
     const BandLosses result = band_losses(ranked, lower.detach(), upper.detach(), settings_.band);
     report.band += count_loss(sum_of(result.student.losses), settings_.band_weight);
+    report.band_rows += static_cast<double>(rows.q.size(0));
     report.kept_mass += sum_of(result.kept_mass);
     report.kept_classes += sum_of(result.kept_classes);
     report.lower += sum_of(lower.detach());
@@ -192,33 +178,35 @@ class Pass {
   Collected collected_;
 };
 
+// Parameters behind each other, as one input of the function below.
+at::Tensor flat(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> parts = {at::empty({0})};
+  for (const at::Tensor& tensor : tensors) parts.push_back(tensor.reshape({-1}));
+  return at::cat(parts);
+}
+
 class DistillationLoss : public torch::autograd::Function<DistillationLoss> {
  public:
   // The tensors stand beside `rows` so that autograd sees them.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor&, const at::Tensor&,
-                            const std::vector<at::Tensor>& network, const LossRows& rows, const LossSettings& settings,
-                            LossReport& report) {
+                            const at::Tensor&, const LossRows& rows, const LossSettings& settings, LossReport& report) {
     Pass pass(rows, settings, true);
     const Collected collected = pass.run();
     report = pass.report;
     context->saved_data["hidden"] = collected.hidden;
     context->saved_data["weight"] = collected.weight;
-    context->saved_data["network"] = collected.network;
-    context->saved_data["parameters"] = static_cast<std::int64_t>(network.size());
+    context->saved_data["network"] = flat(collected.network);
     return at::scalar_tensor(collected.loss, at::kFloat);
   }
 
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                const torch::autograd::tensor_list& gradients) {
-    torch::autograd::tensor_list result = {context->saved_data["hidden"].toTensor() * gradients[0],
-                                           context->saved_data["weight"].toTensor() * gradients[0]};
-    const auto network = context->saved_data["network"].toTensorVector();
-    for (std::int64_t i = 0; i < context->saved_data["parameters"].toInt(); ++i) {
-      const auto place = static_cast<std::size_t>(i);
-      result.push_back(place < network.size() ? network[place] * gradients[0] : at::Tensor());
-    }
-    result.insert(result.end(), 3, at::Tensor());
-    return result;
+    return {context->saved_data["hidden"].toTensor() * gradients[0],
+            context->saved_data["weight"].toTensor() * gradients[0],
+            context->saved_data["network"].toTensor() * gradients[0],
+            {},
+            {},
+            {}};
   }
 };
 
@@ -241,9 +229,9 @@ void check(const LossRows& rows, const LossSettings& settings) {
 }  // namespace
 
 void LossReport::add(const LossReport& other) {
-  for (const auto field :
-       {&LossReport::rows, &LossReport::pairs, &LossReport::cross_entropy, &LossReport::divergence, &LossReport::band,
-        &LossReport::span, &LossReport::kept_mass, &LossReport::kept_classes, &LossReport::lower, &LossReport::upper}) {
+  for (const auto field : {&LossReport::rows, &LossReport::pairs, &LossReport::band_rows, &LossReport::cross_entropy,
+                           &LossReport::divergence, &LossReport::band, &LossReport::span, &LossReport::kept_mass,
+                           &LossReport::kept_classes, &LossReport::lower, &LossReport::upper}) {
     this->*field += other.*field;
   }
 }
@@ -262,7 +250,8 @@ at::Tensor distillation_loss_sum(const LossRows& rows, const LossSettings& setti
   }
   const bool learns = settings.band_weight != 0 && settings.band_mode == BandMode::kJoint;
   return DistillationLoss::apply(rows.hidden, rows.output_weight,
-                                 learns ? rows.network->values() : std::vector<at::Tensor>(), rows, settings, report);
+                                 flat(learns ? rows.network->values() : std::vector<at::Tensor>()), rows, settings,
+                                 report);
 }
 
 }  // namespace kinglet::mgsr

@@ -53,7 +53,7 @@ struct LossRows {
 
 // Means over the rows (pairs) of a loss, or of several together.
 struct LossReport {
-  double rows = 0, pairs = 0;
+  double rows = 0, pairs = 0, band_rows = 0;
   double cross_entropy = 0, divergence = 0, band = 0, span = 0;  // sums
   double kept_mass = 0, kept_classes = 0, lower = 0, upper = 0;  // sums, of DAC-KL
   void add(const LossReport& other);

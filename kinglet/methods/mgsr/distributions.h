@@ -12,7 +12,7 @@ struct Distributions {
   at::Tensor log_q, q;  // student
 };
 
-// softmax(logits / temperature) of both. teacher, student: [rows, vocabulary] of one type, finite (see repair_logits).
+// softmax(logits / temperature) of both. teacher, student: [rows, vocabulary] of one type, finite (repair_logits).
 Distributions distributions(const at::Tensor& teacher, const at::Tensor& student, double temperature = 1.0);
 
 // The losses of rows, with their gradient.
@@ -24,9 +24,9 @@ struct RowLosses {
 // Chain rule through softmax: turns gradients for q into those for the logits that q came from. [rows, vocabulary]
 at::Tensor through_softmax(const at::Tensor& gradient_of_q, const at::Tensor& q);
 
-// Logits that are not finite. A class whose logit is -infinity for teacher or student (padding of a vocabulary, banned
-// tokens) is taken out of both distributions: its logits become so low that it weighs nothing. NaN and +infinity raise
-// Error (failed) that says whose they are.
+// Makes logits finite where they are not (else they stay the same tensors). A class whose logit is -infinity for
+// teacher or student (padding of a vocabulary, banned tokens) is taken out of both distributions: its logits become so
+// low that it weighs nothing. NaN and +infinity raise Error (failed) that says whose they are.
 void repair_logits(at::Tensor& teacher, at::Tensor& student);
 
 }  // namespace kinglet::mgsr

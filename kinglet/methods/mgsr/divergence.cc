@@ -62,13 +62,10 @@ class DivergenceLoss : public torch::autograd::Function<DivergenceLoss> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& student_in,
                             const at::Tensor& teacher_in, const DivergenceSettings& settings, double temperature) {
     at::Tensor teacher = teacher_in.to(student_in.scalar_type()), student = student_in;
-    RowLosses rows = divergence_rows(distributions(teacher, student, temperature), settings);
-    if (!rows.losses.isfinite().all().item<bool>()) {
-      repair_logits(teacher, student);
-      rows = divergence_rows(distributions(teacher, student, temperature), settings);
-    }
-    context->save_for_backward({rows.gradient.mul_(temperature)});
-    return rows.losses.mul_(temperature * temperature);
+    repair_logits(teacher, student);
+    const RowLosses rows = divergence_rows(distributions(teacher, student, temperature), settings);
+    context->save_for_backward({rows.gradient * temperature});
+    return rows.losses * (temperature * temperature);
   }
 
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
