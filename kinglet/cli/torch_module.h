@@ -16,6 +16,7 @@ using TourEntry = int(const TourOptions&, const Globals&);
 inline constexpr const char* kTourEntryName = "kinglet_run_tour";
 using TrainEntry = int(const TrainOptions&, const Globals&);
 inline constexpr const char* kTrainEntryName = "kinglet_run_train";
+inline constexpr const char* kDistillEntryName = "kinglet_run_distill";  // a TrainEntry
 using GenerateEntry = int(const GenerateOptions&, const Globals&);
 inline constexpr const char* kGenerateEntryName = "kinglet_run_generate";
 using PerplexityEntry = int(const PerplexityOptions&, const Globals&);

@@ -47,6 +47,7 @@ TEST(Frame, EveryCommandHasHelpWithAnExample) {
                                                           {"data"},
                                                           {"data", "import"},
                                                           {"data", "inspect"},
+                                                          {"distill"},
                                                           {"inspect"},
                                                           {"tokenize"},
                                                           {"tour"},
