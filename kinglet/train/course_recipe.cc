@@ -4,6 +4,7 @@
 #include "kinglet/train/plain_checkpoint_sink.h"
 
 namespace kinglet {
+namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kMillion = 1'000'000;
