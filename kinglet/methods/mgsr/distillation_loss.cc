@@ -86,7 +86,13 @@ class Pass {
   // Adds up the losses of the first `own` rows and of the pairs; returns the gradient for the student's logits.
   at::Tensor terms(const at::Tensor& teacher, const at::Tensor& student, std::int64_t begin, std::int64_t own,
                    const std::vector<std::int64_t>& firsts) {
-    const Distributions all = distributions(teacher, student);
+    Distributions all;
+    if (settings_.needs_teacher()) {
+      all = distributions(teacher, student);
+    } else {
+      all.log_p = all.log_q = student.log_softmax(-1);
+      all.p = all.q = all.log_q.exp();
+    }
     at::Tensor gradient = at::zeros_like(student);
     at::Tensor own_gradient = gradient.narrow(0, 0, own);
     const Distributions mine = all.log_q.size(0) == own
