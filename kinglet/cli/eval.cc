@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "kinglet/cli/command.h"
+#include "kinglet/cli/eval.h"
 #include "kinglet/cli/eval_options.h"
 #include "kinglet/cli/torch_module.h"
 
@@ -39,6 +40,7 @@ void add_eval_command(CLI::App& app, const Globals& globals) {
                                "kinglet eval perplexity --model my-run/model --file held-out.txt", nullptr);
   eval->require_subcommand(1);
   add_perplexity_command(*eval, globals);
+  add_answers_command(*eval, globals);
 }
 
 }  // namespace kinglet::cli

@@ -48,6 +48,8 @@ TEST(Frame, EveryCommandHasHelpWithAnExample) {
                                                           {"data", "import"},
                                                           {"data", "inspect"},
                                                           {"distill"},
+                                                          {"eval"},
+                                                          {"eval", "answers"},
                                                           {"inspect"},
                                                           {"tokenize"},
                                                           {"tour"},
