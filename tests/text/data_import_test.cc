@@ -149,7 +149,7 @@ TEST(DataSummary, CountsEveryFormat) {
   EXPECT_EQ(texts.kind, "jsonl");
   EXPECT_EQ(texts.documents, 2U);
   EXPECT_EQ(texts.characters, 3U);
-  EXPECT_EQ(texts.tokens, 4U);
+  EXPECT_EQ(texts.tokens, 6U);  // each with its BOS
   EXPECT_THAT(texts.examples, ElementsAre("aé", "b"));
   put(folder / "b.jsonl", R"({"instruction": "Q", "output": "A"})");
   const DataSummary chat = summarize_data(folder / "b.jsonl", options);
@@ -160,7 +160,7 @@ TEST(DataSummary, CountsEveryFormat) {
   put(folder / "a.jsonl", "{\"text\": \"\"}\n");
   const DataSummary corpus = summarize_data(folder / "corpus", options);
   EXPECT_EQ(corpus.kind, "token corpus");
-  EXPECT_EQ(corpus.tokens, 4U);
+  EXPECT_EQ(corpus.tokens, 6U);
   EXPECT_THAT(corpus.notes, testing::Contains(HasSubstr("warning: ")));
 }
 
