@@ -19,108 +19,171 @@ KINGLET_SCALAR_LOOPS
 namespace kinglet {
 namespace HWY_NAMESPACE {
 
-// Chunks are worked on kLanes at a time with their elements side by side: z[i][lane].
+namespace hn = hwy::HWY_NAMESPACE;
+using Floats = hn::ScalableTag<float>;
+using Integers = hn::RebindToSigned<Floats>;
+constexpr std::size_t kVector = HWY_LANES(float);
 constexpr float kLargestSize = 1e4F;
 
-HWY_INLINE void Spread(const float* x, std::size_t bits, std::size_t chunks, float (*z)[kLanes]) {
-  for (std::size_t i = 0; i < bits; ++i) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) z[i][lane] = 0.0F;
-  }
-  for (std::size_t lane = 0; lane < chunks; ++lane) {
-    for (std::size_t i = 0; i < bits; ++i) z[i][lane] = x[lane * bits + i];
-  }
-}
-
-// p[lane] = prod_i 1 / (1 + exp(-factor[lane] |z_i|))
-HWY_INLINE void Probabilities(const float (*z)[kLanes], std::size_t bits, const float* factor, float* p) {
-  float product[kLanes];
-  for (std::size_t lane = 0; lane < kLanes; ++lane) product[lane] = 1.0F;
-  for (std::size_t i = 0; i < bits; ++i) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      product[lane] *= 1.0F + Exp(-factor[lane] * __builtin_fabsf(z[i][lane]));
-    }
-  }
-  for (std::size_t lane = 0; lane < kLanes; ++lane) p[lane] = 1.0F / product[lane];
-}
-
-// The weights of kLanes chunks, and what their gradient needs.
-struct Weights {
-  float factor[kLanes];  // inverse temperature, twice
-  float p[kLanes];
-  float weight[kLanes];
+// Passes over a whole token: the exponentials element by element, then sums and products of chunks, kVector of them at
+// a time. Scratch arrays are [inputs], padded with zeros up to whole vectors of chunks.
+struct Token {
+  const float* x;
+  std::size_t tables, bits;
+  MemoryScore score;
+  float temperature;
+  float* decay;   // exp(-factor |x|), with the sign of x (of -0.0: positive)
+  float* size;    // |x|, at most kLargestSize
+  float* spread;  // a number of each chunk, once an element
+  float* p;       // [tables], padded
 };
 
-HWY_INLINE void WeightsOf(const float (*z)[kLanes], std::size_t bits, MemoryScore score, float temperature,
-                          Weights* out) {
-  for (std::size_t lane = 0; lane < kLanes; ++lane) out->factor[lane] = 2.0F / temperature;
-  Probabilities(z, bits, out->factor, out->p);
-  if (score == MemoryScore::kAdaptiveTemperature) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) out->factor[lane] = 1.0F / (out->p[lane] * temperature);
-    Probabilities(z, bits, out->factor, out->p);
+// `of_chunk(table)` for every element of the chunk.
+template <class OfChunk>
+HWY_INLINE void Spread(const Token& token, float* out, const OfChunk& of_chunk) {
+  for (std::size_t table = 0; table < token.tables; ++table) {
+    const float value = of_chunk(table);
+    for (std::size_t i = 0; i < token.bits; ++i) out[table * token.bits + i] = value;
   }
-  if (score == MemoryScore::kSumProb) {
-    float sum[kLanes] = {};
-    for (std::size_t i = 0; i < bits; ++i) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const float size = __builtin_fabsf(z[i][lane]);
-        sum[lane] += size < kLargestSize ? size : kLargestSize;
-      }
-    }
-    for (std::size_t lane = 0; lane < kLanes; ++lane) out->weight[lane] = sum[lane] * out->p[lane];
-    return;
-  }
-  const bool constant = score == MemoryScore::kNone;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) out->weight[lane] = constant ? 1.0F : out->p[lane];
 }
 
-// One token; returns whether an input is NaN.
-bool HashToken(const float* x, std::size_t tables, std::size_t bits, MemoryScore score, float temperature,
-               std::uint16_t* codes, float* weights) {
-  float z[kMostMemoryBits][kLanes];
-  Weights found;
+// Whether an input is NaN.
+HWY_INLINE bool Decays(const Token& token) {
+  const std::size_t n = token.tables * token.bits;
+  const float* HWY_RESTRICT x = token.x;
+  float* HWY_RESTRICT decay = token.decay;
+  const float factor = 2.0F / token.temperature;
   std::int32_t strange = 0;
-  for (std::size_t first = 0; first < tables; first += kLanes) {
-    const std::size_t chunks = tables - first < kLanes ? tables - first : kLanes;
-    Spread(x + first * bits, bits, chunks, z);
-    std::int32_t code[kLanes] = {}, unordered[kLanes] = {};
-    for (std::size_t i = 0; i < bits; ++i) {
-      const std::int32_t bit = 1 << i;
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        code[lane] |= z[i][lane] >= 0.0F ? bit : 0;
-        unordered[lane] |= z[i][lane] != z[i][lane] ? 1 : 0;
-      }
-    }
-    WeightsOf(z, bits, score, temperature, &found);
-    for (std::size_t lane = 0; lane < chunks; ++lane) {
-      codes[first + lane] = static_cast<std::uint16_t>(code[lane]);
-      weights[first + lane] = found.weight[lane];
-      strange |= unordered[lane];
-    }
+  for (std::size_t i = 0; i < n; ++i) {
+    const float e = Exp(-factor * __builtin_fabsf(x[i]));
+    decay[i] = x[i] >= 0.0F ? e : -e;
+    strange |= x[i] != x[i] ? 1 : 0;
   }
   return strange != 0;
 }
 
+// The same at a temperature of each chunk's own.
+HWY_INLINE void DecaysOfFactors(const Token& token) {
+  const std::size_t n = token.tables * token.bits;
+  const float* HWY_RESTRICT x = token.x;
+  const float* HWY_RESTRICT factor = token.spread;
+  float* HWY_RESTRICT decay = token.decay;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float e = Exp(-factor[i] * __builtin_fabsf(x[i]));
+    decay[i] = x[i] >= 0.0F ? e : -e;
+  }
+}
+
+// p and, unless null, the codes.
+HWY_INLINE void Probabilities(const Token& token, std::uint16_t* codes) {
+  const Floats d;
+  const Integers di;
+  const auto places = hn::Mul(hn::Iota(di, 0), hn::Set(di, static_cast<std::int32_t>(token.bits)));
+  const auto one = hn::Set(d, 1.0F);
+  HWY_ALIGN std::int32_t code_of[kVector];
+  for (std::size_t first = 0; first < token.tables; first += kVector) {
+    auto product = one;
+    auto code = hn::Zero(di);
+    for (std::size_t i = 0; i < token.bits; ++i) {
+      const auto decay = hn::GatherIndex(d, token.decay + first * token.bits + i, places);
+      const auto bit = hn::Set(di, 1 << i);
+      // The sign bit is spread over the word, and its opposite chooses the bit.
+      code = hn::Or(code, hn::AndNot(hn::ShiftRight<31>(hn::BitCast(di, decay)), bit));
+      product = hn::Mul(product, hn::Add(one, hn::Abs(decay)));
+    }
+    hn::StoreU(hn::Div(one, product), d, token.p + first);
+    if (codes == nullptr) continue;
+    hn::Store(code, di, code_of);
+    const std::size_t chunks = token.tables - first < kVector ? token.tables - first : kVector;
+    for (std::size_t lane = 0; lane < chunks; ++lane) codes[first + lane] = static_cast<std::uint16_t>(code_of[lane]);
+  }
+}
+
+// weights[table] = p sum_i |x_i|
+HWY_INLINE void SumWeights(const Token& token, float* weights) {
+  const Floats d;
+  const std::size_t n = token.tables * token.bits;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float size = __builtin_fabsf(token.x[i]);
+    token.size[i] = size < kLargestSize ? size : kLargestSize;
+  }
+  const Integers di;
+  const auto places = hn::Mul(hn::Iota(di, 0), hn::Set(di, static_cast<std::int32_t>(token.bits)));
+  HWY_ALIGN float weight_of[kVector];
+  for (std::size_t first = 0; first < token.tables; first += kVector) {
+    auto sum = hn::Zero(d);
+    for (std::size_t i = 0; i < token.bits; ++i) {
+      sum = hn::Add(sum, hn::GatherIndex(d, token.size + first * token.bits + i, places));
+    }
+    hn::Store(hn::Mul(sum, hn::LoadU(d, token.p + first)), d, weight_of);
+    const std::size_t chunks = token.tables - first < kVector ? token.tables - first : kVector;
+    for (std::size_t lane = 0; lane < chunks; ++lane) weights[first + lane] = weight_of[lane];
+  }
+}
+
+// Returns whether an input is NaN. codes may be null.
+HWY_INLINE bool Hash(const Token& token, std::uint16_t* codes, float* weights) {
+  const bool strange = Decays(token);
+  Probabilities(token, codes);
+  if (token.score == MemoryScore::kAdaptiveTemperature) {
+    Spread(token, token.spread, [&](std::size_t table) { return 1.0F / (token.p[table] * token.temperature); });
+    DecaysOfFactors(token);
+    Probabilities(token, nullptr);
+  }
+  if (token.score == MemoryScore::kSumProb) {
+    SumWeights(token, weights);
+  } else if (token.score == MemoryScore::kNone) {
+    for (std::size_t table = 0; table < token.tables; ++table) weights[table] = 1.0F;
+  } else {
+    for (std::size_t table = 0; table < token.tables; ++table) weights[table] = token.p[table];
+  }
+  return strange;
+}
+
+Token OfScratch(const float* x, std::size_t tables, std::size_t bits, MemoryScore score, float temperature,
+                float* scratch, std::size_t padded) {
+  return {x, tables, bits, score, temperature, scratch, scratch + padded, scratch + 2 * padded, scratch + 3 * padded};
+}
+
+// scratch: [4 * padded] zeros at first, padded >= (tables + kVector) * bits
+bool HashToken(const float* x, std::size_t tables, std::size_t bits, MemoryScore score, float temperature,
+               float* scratch, std::size_t padded, std::uint16_t* codes, float* weights) {
+  return Hash(OfScratch(x, tables, bits, score, temperature, scratch, padded), codes, weights);
+}
+
+// weights: [tables] scratch
 void HashTokenBackward(const float* x, std::size_t tables, std::size_t bits, MemoryScore score, float temperature,
-                       const float* grad_weights, float* grad_x) {
-  float z[kMostMemoryBits][kLanes], grad[kLanes] = {};
-  Weights found;
+                       float* scratch, std::size_t padded, float* weights, const float* grad_weights, float* grad_x) {
+  const Token token = OfScratch(x, tables, bits, score, temperature, scratch, padded);
+  Hash(token, nullptr, weights);
   const bool with_sum = score == MemoryScore::kSumProb;
-  for (std::size_t first = 0; first < tables; first += kLanes) {
-    const std::size_t chunks = tables - first < kLanes ? tables - first : kLanes;
-    Spread(x + first * bits, bits, chunks, z);
-    WeightsOf(z, bits, score, temperature, &found);
-    for (std::size_t lane = 0; lane < chunks; ++lane) grad[lane] = grad_weights[first + lane];
-    for (std::size_t i = 0; i < bits; ++i) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const float size = __builtin_fabsf(z[i][lane]), decay = Exp(-found.factor[lane] * size);
-        const float of_sum = with_sum && size < kLargestSize ? found.p[lane] : 0.0F;
-        const float slope = of_sum + found.weight[lane] * found.factor[lane] * decay / (1.0F + decay);
-        z[i][lane] = (z[i][lane] >= 0.0F ? grad[lane] : -grad[lane]) * slope;
+  // The slope of an element is  sign (of its size in the sum + weight factor decay / (1 + decay)).
+  const float* HWY_RESTRICT decay = token.decay;
+  float* HWY_RESTRICT from_weight = token.spread;
+  float* HWY_RESTRICT from_sum = token.size;
+  const std::size_t n = tables * bits;
+  if (score == MemoryScore::kAdaptiveTemperature) {  // spread holds the factors
+    for (std::size_t table = 0; table < tables; ++table) {
+      const float value = grad_weights[table] * weights[table];
+      for (std::size_t i = 0; i < bits; ++i) from_weight[table * bits + i] *= value;
+    }
+  } else {
+    const float factor = 2.0F / temperature;
+    Spread(token, from_weight, [&](std::size_t table) { return grad_weights[table] * weights[table] * factor; });
+  }
+  if (with_sum) {
+    for (std::size_t table = 0; table < tables; ++table) {
+      const float value = grad_weights[table] * token.p[table];
+      for (std::size_t i = 0; i < bits; ++i) {
+        float& size = from_sum[table * bits + i];
+        size = size < kLargestSize ? value : 0.0F;
       }
     }
-    for (std::size_t lane = 0; lane < chunks; ++lane) {
-      for (std::size_t i = 0; i < bits; ++i) grad_x[(first + lane) * bits + i] = z[i][lane];
-    }
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const float e = __builtin_fabsf(decay[i]);
+    const float slope = (with_sum ? from_sum[i] : 0.0F) + from_weight[i] * e / (1.0F + e);
+    grad_x[i] = decay[i] > 0.0F ? slope : -slope;
   }
 }
 
@@ -131,6 +194,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 
 #include <atomic>
+#include <vector>
 
 #include "kinglet/base/parallel.h"
 
@@ -142,6 +206,23 @@ HWY_EXPORT(HashTokenBackward);
 namespace {
 
 constexpr std::int64_t kTokens = 16;  // a task
+constexpr std::size_t kMostLanes = 16;
+
+// What a token needs beside its results; for one task.
+class Scratch {
+ public:
+  explicit Scratch(const MemoryShape& shape)
+      : padded_((static_cast<std::size_t>(shape.tables) + kMostLanes) * static_cast<std::size_t>(shape.bits)),
+        floats_(4 * padded_, 0.0F),
+        weights_(static_cast<std::size_t>(shape.tables)) {}
+  float* data() { return floats_.data(); }
+  std::size_t padded() const { return padded_; }
+  float* weights() { return weights_.data(); }
+
+ private:
+  std::size_t padded_;
+  std::vector<float> floats_, weights_;
+};
 
 }  // namespace
 
@@ -150,11 +231,12 @@ std::int64_t memory_hash(const MemoryShape& shape, const MemoryWeighting& weight
   assert(shape.bits >= 1 && shape.bits <= kMostMemoryBits && weighting.temperature > 0);
   std::atomic<std::int64_t> first_strange{tokens};
   parallel_ranges(tokens, kTokens, [&](std::int64_t begin, std::int64_t end) {
+    Scratch scratch(shape);
     for (std::int64_t n = begin; n < end; ++n) {
       const bool strange = HWY_DYNAMIC_DISPATCH(HashToken)(
           x + n * shape.inputs(), static_cast<std::size_t>(shape.tables), static_cast<std::size_t>(shape.bits),
-          weighting.score, static_cast<float>(weighting.temperature), codes + n * shape.tables,
-          weights + n * shape.tables);
+          weighting.score, static_cast<float>(weighting.temperature), scratch.data(), scratch.padded(),
+          codes + n * shape.tables, weights + n * shape.tables);
       std::int64_t least = first_strange.load();
       while (strange && n < least && !first_strange.compare_exchange_weak(least, n)) {
       }
@@ -171,10 +253,12 @@ void memory_hash_backward(const MemoryShape& shape, const MemoryWeighting& weigh
     return;
   }
   parallel_ranges(tokens, kTokens, [&](std::int64_t begin, std::int64_t end) {
+    Scratch scratch(shape);
     for (std::int64_t n = begin; n < end; ++n) {
       HWY_DYNAMIC_DISPATCH(HashTokenBackward)
       (x + n * inputs, static_cast<std::size_t>(shape.tables), static_cast<std::size_t>(shape.bits), weighting.score,
-       static_cast<float>(weighting.temperature), grad_weights + n * shape.tables, grad_x + n * inputs);
+       static_cast<float>(weighting.temperature), scratch.data(), scratch.padded(), scratch.weights(),
+       grad_weights + n * shape.tables, grad_x + n * inputs);
     }
   });
 }

@@ -210,7 +210,7 @@ TEST(MemoryHash, StatisticsAtInitialisation) {
   };
   for (const Expected& expected :
        {Expected{8, .1342, .02376, .9685, 1.5945}, Expected{10, .0812, .00931, .7322, .9661}}) {
-    const std::int64_t chunks = 200'000;
+    const std::int64_t chunks = 100'000;
     const MemoryShape shape{chunks, expected.bits, 1};
     const std::vector<float> x = normal(shape.inputs(), 9);
     std::vector<std::uint16_t> codes(static_cast<std::size_t>(chunks));
@@ -290,11 +290,11 @@ std::vector<Case> cases() {
   for (const std::int64_t tokens : {1, 2, 63, 64, 65}) {
     for (int bits = 1; bits <= 12; ++bits) {
       const std::int64_t width = (tokens + bits) % 3 == 0 ? 300 : ((tokens + bits) % 3 == 1 ? 64 : 37);
-      all.push_back({tokens, bits % 2 == 0 ? 5 : 19, bits, width});
+      all.push_back({tokens, bits > 8 ? 3 : (bits % 2 == 0 ? 5 : 19), bits, width});
     }
   }
-  all.push_back({3, 64, 8, 1031});
-  all.push_back({1, 40, 8, 2048});
+  all.push_back({3, 40, 6, 1031});
+  all.push_back({1, 20, 5, 2048});
   all.push_back({0, 3, 4, 8});
   all.push_back({4, 1, 16, 5});
   return all;
