@@ -87,7 +87,7 @@ void LanguageTrainer::synchronize() {
   group_->broadcast(steps);
   optimizer_.set_steps(steps.item<std::int64_t>());
   for (const NamedParameter& parameter : optimizer_.parameters()) group_->broadcast(parameter.value.detach());
-  for (const auto& moments : {optimizer_.first_moments(), optimizer_.second_moments()}) {
+  for (const auto& moments : {optimizer_.first_moments(), optimizer_.second_moments(), optimizer_.row_steps()}) {
     for (const auto& [name, moment] : moments) group_->broadcast(moment);
   }
 }
