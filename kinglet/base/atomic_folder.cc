@@ -1,5 +1,9 @@
 #include "kinglet/base/atomic_folder.h"
 
+#include <cerrno>
+#include <cstdio>
+
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -24,6 +28,13 @@ AtomicFolder::~AtomicFolder() {
 }
 
 void AtomicFolder::commit() { move_into_place(temporary_); }
+void AtomicFolder::commit_replacing() {
+  if (!fs::exists(path_)) return commit();
+  if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
+    throw system_error(path_.string(), "cannot replace the folder", errno);
+  }
+  sync_directory(temporary_.parent_path());
+}
 void AtomicFolder::commit_only(const fs::path& name) { move_into_place(temporary_ / name); }
 
 void AtomicFolder::move_into_place(const fs::path& from) const {

@@ -14,7 +14,8 @@ class AtomicFolder {
   AtomicFolder& operator=(const AtomicFolder&) = delete;
 
   const std::filesystem::path& temporary() const { return temporary_; }
-  void commit();                                        // the folder becomes `path`
+  void commit();                                        // the folder becomes `path`, where nothing is
+  void commit_replacing();                              // also where a folder is: the two change places at once
   void commit_only(const std::filesystem::path& name);  // this file of it becomes `path`; the rest is dropped
 
  private:

@@ -7,10 +7,13 @@
 namespace kinglet::cli {
 
 struct TourOptions;
+struct TrainOptions;
 
 // The module's C entry points, found by name with dlsym; each may throw kinglet::Error.
 using TourEntry = int(const TourOptions&, const Globals&);
 inline constexpr const char* kTourEntryName = "kinglet_run_tour";
+using TrainEntry = int(const TrainOptions&, const Globals&);
+inline constexpr const char* kTrainEntryName = "kinglet_run_train";
 
 // Loads the module (next to the program, in ../lib beside it, or in the library path) and returns the entry point.
 // Raises Error with the remedy when the module or LibTorch is missing.

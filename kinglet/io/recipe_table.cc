@@ -234,15 +234,19 @@ std::optional<std::string> RecipeTable::optional_choice(std::string_view key, co
   return keep(key, text);
 }
 
-std::optional<fs::path> RecipeTable::optional_path(std::string_view key) {
-  const RecipeValue* const value = ask(key);
-  if (value == nullptr) return std::nullopt;
-  const std::string text = text_of(*value, key);
+fs::path RecipeTable::path_of(const RecipeValue& value, std::string_view key, bool typed) const {
+  const std::string text = text_of(value, key);
   if (text.empty() || text.find('\0') != std::string::npos) throw refuse(key, "must be a path, not an empty text");
   fs::path path = text;
   // --set is typed where the user stands.
-  if (path.is_relative() && !value->spelled) path = node_->folder / path;
-  path = fs::absolute(path).lexically_normal();
+  if (path.is_relative() && !typed) path = node_->folder / path;
+  return fs::absolute(path).lexically_normal();
+}
+
+std::optional<fs::path> RecipeTable::optional_path(std::string_view key) {
+  const RecipeValue* const value = ask(key);
+  if (value == nullptr) return std::nullopt;
+  fs::path path = path_of(*value, key, value->spelled.has_value());
   keep(key, path.string());
   return path;
 }
@@ -319,6 +323,22 @@ std::vector<std::string> RecipeTable::texts(std::string_view key, const std::vec
   std::vector<std::string> result;
   for (const RecipeValue& one : list_of(*value, key, "a list of texts")) result.push_back(text_of(one, key));
   return keep_list(key, std::move(result));
+}
+
+std::vector<fs::path> RecipeTable::paths(std::string_view key) {
+  const RecipeValue* const value = ask(key);
+  if (value == nullptr) return {};
+  const bool typed = value->spelled.has_value();
+  std::vector<fs::path> result;
+  if (std::holds_alternative<std::string>(value->content)) {
+    result.push_back(path_of(*value, key, typed));
+  } else {
+    for (const RecipeValue& one : list_of(*value, key, "a path or a list of paths")) {
+      result.push_back(path_of(one, key, typed));
+    }
+  }
+  keep_list(key, std::vector<std::string>(result.begin(), result.end()));
+  return result;
 }
 
 }  // namespace kinglet

@@ -73,6 +73,7 @@ class RecipeTable {
   std::vector<std::int64_t> integers(std::string_view key, const std::vector<std::int64_t>& standard,
                                      IntegerRange range = {});
   std::vector<std::string> texts(std::string_view key, const std::vector<std::string>& standard);
+  std::vector<std::filesystem::path> paths(std::string_view key);  // also one path without a list; none when missing
 
   // Refuses a combination of settings that only the caller can judge: what `key` says does not go.
   Error refuse(std::string_view key, std::string_view what, std::string_view remedy = {}) const;
@@ -91,6 +92,7 @@ class RecipeTable {
   double check(const RecipeValue& value, std::string_view key, const NumberRange& range) const;
   std::int64_t check(const RecipeValue& value, std::string_view key, const IntegerRange& range) const;
   std::string text_of(const RecipeValue& value, std::string_view key) const;
+  std::filesystem::path path_of(const RecipeValue& value, std::string_view key, bool typed) const;
   const RecipeValue::List& list_of(const RecipeValue& value, std::string_view key, std::string_view wanted) const;
   template <typename T>
   T keep(std::string_view key, T value);  // in the resolved recipe

@@ -24,6 +24,19 @@ std::pair<at::Tensor, at::Tensor> KvCache::append(std::int64_t layer, const at::
   return {keys.slice(1, 0, end), values.slice(1, 0, end)};
 }
 
+void KvCache::keep(const at::Tensor& rows) {
+  const at::NoGradGuard no_grad;
+  for (auto* tensors : {&keys_, &values_}) {
+    for (at::Tensor& tensor : *tensors) {
+      auto sizes = tensor.sizes().vec();
+      sizes[0] = rows.size(0);
+      at::Tensor kept = at::empty(sizes);
+      kept.slice(1, 0, length_).copy_(tensor.slice(1, 0, length_).index_select(0, rows));
+      tensor = kept;
+    }
+  }
+}
+
 void KvCache::reserve(std::int64_t tokens) {
   if (keys_.empty() || tokens <= keys_[0].size(1)) return;
   for (auto* tensors : {&keys_, &values_}) {

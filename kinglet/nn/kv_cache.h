@@ -19,6 +19,9 @@ class KvCache {
   std::pair<at::Tensor, at::Tensor> append(std::int64_t layer, const at::Tensor& k, const at::Tensor& v);
   void advance(std::int64_t tokens) { length_ += tokens; }
 
+  // Only these rows of the batch stay, in this order. rows: [n] int64.
+  void keep(const at::Tensor& rows);
+
   std::int64_t length() const { return length_; }
 
  private:

@@ -7,7 +7,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/hash.h"
-#include "kinglet/text/keyed_permutation.h"
+#include "kinglet/base/permutation.h"
 
 namespace kinglet {
 namespace {
@@ -38,7 +38,7 @@ std::uint64_t Sampler::document_at(std::uint64_t place) const {
   const std::uint64_t epoch = place / corpus_.documents(), position = place % corpus_.documents();
   if (!options_.shuffle) return position;
   const std::uint64_t numbers[] = {options_.seed, epoch};
-  return KeyedPermutation(corpus_.documents(), xxh3(std::as_bytes(std::span(numbers))))(position);
+  return Permutation(corpus_.documents(), xxh3(std::as_bytes(std::span(numbers))))(position);
 }
 
 std::uint64_t Sampler::length_of(std::uint64_t document) const {
@@ -82,6 +82,28 @@ Sampler::Parts Sampler::next_concatenated() {
     }
   }
   return parts;
+}
+
+void Sampler::seek(std::uint64_t sequence) {
+  if (sequence < state_.sequences) {
+    state_ = {};
+    packed_.reset();
+  }
+  if (options_.packing == Packing::kConcatenate) {
+    // Every epoch has the same number of tokens, so whole ones need no walk.
+    const std::uint64_t epoch_tokens = corpus_.tokens() + (options_.separator ? corpus_.documents() : 0);
+    const std::uint64_t epoch = sequence * options_.sequence_length / epoch_tokens;
+    if (epoch > this->epoch()) {
+      std::uint64_t left = sequence * options_.sequence_length - epoch * epoch_tokens;
+      state_ = {epoch * corpus_.documents(), 0, sequence};
+      for (; left > 0 && left >= length_of(document_at(state_.document)); ++state_.document) {
+        left -= length_of(document_at(state_.document));
+      }
+      state_.offset = left;
+      return;
+    }
+  }
+  for (; state_.sequences < sequence; ++state_.sequences) next_parts();
 }
 
 // ---- best fit --------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ void flush_file(const fs::path& path) {
 
 }  // namespace
 
-PlainCheckpointSink::PlainCheckpointSink(fs::path root) : root_(std::move(root)) {
+PlainCheckpointSink::PlainCheckpointSink(fs::path root, std::int64_t keep) : root_(std::move(root)), keep_(keep) {
   fs::create_directories(root_);
   remove_stale_temporary_files(root_);
 }
@@ -59,6 +59,19 @@ void PlainCheckpointSink::commit(std::int64_t step) {
   for (const fs::path& folder : folders) sync_directory(folder);
   fs::rename(path, final_path(step));
   sync_directory(root_);
+  remove_old();
+}
+
+// The name goes first, so that a half-removed folder is no checkpoint.
+void PlainCheckpointSink::remove_old() const {
+  if (keep_ == 0) return;
+  std::vector<std::int64_t> old = steps();
+  if (static_cast<std::int64_t>(old.size()) <= keep_) return;
+  old.resize(old.size() - static_cast<std::size_t>(keep_));
+  for (const std::int64_t step : old) {
+    fs::rename(final_path(step), working_path(step));
+    fs::remove_all(working_path(step));
+  }
 }
 
 std::vector<std::int64_t> PlainCheckpointSink::steps() const {

@@ -8,7 +8,9 @@ namespace kinglet {
 // commit() flushes every file, then renames the folder into place, so that a folder with the final name is complete.
 class PlainCheckpointSink : public CheckpointSink {
  public:
-  explicit PlainCheckpointSink(std::filesystem::path root);  // created when missing; leftovers of dead runs are removed
+  // `root` is created when missing; leftovers of dead runs are removed. commit() removes all but the newest `keep`
+  // checkpoints; 0: none.
+  explicit PlainCheckpointSink(std::filesystem::path root, std::int64_t keep = 0);
 
   std::filesystem::path begin(std::int64_t step) override;
   void commit(std::int64_t step) override;
@@ -19,7 +21,10 @@ class PlainCheckpointSink : public CheckpointSink {
   std::filesystem::path final_path(std::int64_t step) const;
   std::filesystem::path working_path(std::int64_t step) const;
 
+  void remove_old() const;
+
   std::filesystem::path root_;
+  std::int64_t keep_;
 };
 
 }  // namespace kinglet

@@ -50,6 +50,7 @@ TEST(Frame, EveryCommandHasHelpWithAnExample) {
                                                           {"inspect"},
                                                           {"tokenize"},
                                                           {"tour"},
+                                                          {"train"},
                                                           {"completion"},
                                                           {"completion", "bash"}};
   for (std::vector<std::string> command : commands) {

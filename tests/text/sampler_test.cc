@@ -12,7 +12,6 @@
 #include "tests/support/temporary_folder.h"
 
 #include "kinglet/base/rng.h"
-#include "kinglet/text/keyed_permutation.h"
 
 namespace kinglet {
 namespace {
@@ -22,30 +21,6 @@ using testing::HasSubstr;
 using testing_support::refusal;
 
 constexpr TokenId kEos = 9999;
-
-TEST(KeyedPermutation, EveryElementOnceForEverySize) {
-  for (std::uint64_t count = 1; count < 300; ++count) {
-    const KeyedPermutation permutation(count, count * 31);
-    std::set<std::uint64_t> seen;
-    for (std::uint64_t i = 0; i < count; ++i) seen.insert(permutation(i));
-    EXPECT_EQ(seen.size(), count);
-    EXPECT_EQ(*seen.rbegin(), count - 1);
-  }
-}
-
-TEST(KeyedPermutation, KeysGiveOrdersThatLookRandom) {
-  constexpr std::uint64_t kCount = 1000;
-  const KeyedPermutation a(kCount, 1), b(kCount, 2);
-  std::uint64_t same = 0, fixed = 0, rising = 0;
-  for (std::uint64_t i = 0; i < kCount; ++i) {
-    same += a(i) == b(i) ? 1 : 0;
-    fixed += a(i) == i ? 1 : 0;
-    rising += i > 0 && a(i) > a(i - 1) ? 1 : 0;
-  }
-  EXPECT_LT(same, 10U);
-  EXPECT_LT(fixed, 10U);
-  EXPECT_NEAR(static_cast<double>(rising), kCount / 2.0, 60);
-}
 
 // Token values are unique, so that every one can be followed.
 class SamplerTest : public testing::Test {
@@ -107,6 +82,23 @@ TEST_F(SamplerTest, ConcatenationGivesEveryTokenOnceAnEpoch) {
     int wrong = 0;
     for (TokenId id = 0; id < tokens_; ++id) wrong += seen[id] == 1 ? 0 : 1;
     EXPECT_LE(wrong, 14);
+  }
+}
+
+TEST_F(SamplerTest, SeekingGivesWhatReadingGives) {
+  const TokenCorpus corpus = this->corpus(40, 20);
+  for (const Packing packing : {Packing::kConcatenate, Packing::kBestFit}) {
+    for (const bool with_separator : {true, false}) {
+      SamplerOptions options = this->options(packing, 11);
+      if (!with_separator) options.separator.reset();
+      Sampler reading(corpus, options), seeking(corpus, options);
+      const std::vector<TrainingSequence> all = take(reading, 200);  // several epochs
+      for (const std::uint64_t place : {0, 1, 57, 3, 199, 198, 120, 121}) {
+        seeking.seek(place);
+        EXPECT_EQ(seeking.state().sequences, place);
+        expect_same(seeking.next(), all[place]);
+      }
+    }
   }
 }
 

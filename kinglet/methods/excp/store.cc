@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "kinglet/base/file_lock.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/progress.h"
@@ -13,7 +14,6 @@
 #include "kinglet/methods/excp/restore.h"
 #include "kinglet/methods/excp/step_encoder.h"
 #include "kinglet/methods/excp/step_records.h"
-#include "kinglet/methods/excp/store_lock.h"
 #include "kinglet/methods/excp/verify.h"
 
 namespace kinglet::excp {
@@ -29,7 +29,7 @@ constexpr double kMostChanged = 0.1;  // share of a checkpoint that may be new b
 struct Store::State {
   fs::path path;
   Access access = Access::kRead;
-  std::unique_ptr<StoreLock> lock;
+  std::unique_ptr<FileLock> lock;
   std::vector<StepInfo> steps;  // ascending
   std::unique_ptr<ReferenceCache> reference;
   mutable std::map<std::int64_t, std::shared_ptr<const StepFile>> opened;
@@ -179,7 +179,7 @@ Store Store::open(const fs::path& path, Access access) {
   std::error_code error;
   fs::create_directories(state->steps_folder(), error);
   if (error) throw system_error(path.string(), "cannot create the store", error.value());
-  state->lock = std::make_unique<StoreLock>(path / "lock");
+  state->lock = std::make_unique<FileLock>(path / "lock", "store");
   state->steps = read_manifest(path);
   if (!fs::exists(path / "manifest.json")) write_manifest(path, {});
   state->remove_leftovers();
@@ -189,7 +189,7 @@ Store Store::open(const fs::path& path, Access access) {
 
 std::vector<std::string> Store::rebuild_manifest(const fs::path& path) {
   if (!fs::is_directory(path / "steps")) throw bad_input(path.string(), "this is not an ExCP store");
-  const StoreLock lock(path / "lock");
+  const FileLock lock(path / "lock", "store");
   std::vector<std::string> left_out;
   std::map<std::int64_t, std::pair<StepInfo, std::uint64_t>> found;  // with the content hash
   std::map<std::int64_t, std::uint64_t> pins;                        // parent_content of each delta

@@ -17,7 +17,8 @@ namespace kinglet {
 
 enum class Family { kGpt2, kGptNeox, kOpt, kLlama, kMistral, kQwen2, kQwen3, kGemma3 };
 
-std::string_view family_name(Family family);  // model_type in config.json
+std::string_view family_name(Family family);     // model_type in config.json
+const std::vector<std::string>& family_names();  // of all
 
 struct DecoderConfig {
   Family family = Family::kLlama;
@@ -69,7 +70,20 @@ DecoderConfig read_decoder_config(const std::filesystem::path& folder);
 // config.json as transformers reads it.
 std::string to_config_json(const DecoderConfig& config);
 
-// Consistency of the numbers with each other; raises Error (bad input). The two functions above call it.
+// The few numbers that a new model is asked for; the family's defaults say the rest.
+struct DecoderShape {
+  std::string family = "llama";  // one of family_names()
+  std::int64_t vocabulary_size = 0, hidden_size = 0, num_layers = 0, num_heads = 0, max_positions = 0;
+  std::int64_t num_kv_heads = 0;       // 0: as num_heads
+  std::int64_t head_dim = 0;           // 0: hidden_size / num_heads
+  std::int64_t intermediate_size = 0;  // 0: 4 hidden_size, or, gated, 8/3 of it in whole 64s
+  bool tied_embeddings = true;
+  double rope_theta = 0.0;  // 0: the family's
+};
+// Raises Error (bad input) naming `where` for numbers that do not go together, or that the family has no place for.
+DecoderConfig decoder_config(const DecoderShape& shape, std::string_view where);
+
+// Consistency of the numbers with each other; raises Error (bad input). All of the functions above call it.
 void check_decoder_config(const DecoderConfig& config, std::string_view where);
 
 std::int64_t parameter_count(const DecoderConfig& config);

@@ -1,4 +1,4 @@
-#include "kinglet/methods/excp/store_lock.h"
+#include "kinglet/base/file_lock.h"
 
 #include <array>
 #include <cerrno>
@@ -11,9 +11,9 @@
 
 #include "kinglet/base/error.h"
 
-namespace kinglet::excp {
+namespace kinglet {
 
-StoreLock::StoreLock(const std::filesystem::path& path) {
+FileLock::FileLock(const std::filesystem::path& path, std::string_view what) {
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw system_error(path.string(), "cannot open the lock", errno);
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
@@ -24,9 +24,10 @@ StoreLock::StoreLock(const std::filesystem::path& path) {
     if (error != EWOULDBLOCK) throw system_error(path.string(), "cannot lock", error);
     std::string owner(pid.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
     owner.erase(owner.find_last_not_of('\n') + 1);
-    throw failed(path.string(),
-                 fmt::format("another process{} is writing to this store", owner.empty() ? "" : " (pid " + owner + ")"),
-                 "wait for it or stop it");
+    throw failed(
+        path.string(),
+        fmt::format("another process{} is writing to this {}", owner.empty() ? "" : " (pid " + owner + ")", what),
+        "wait for it or stop it");
   }
   const std::string pid = fmt::format("{}\n", ::getpid());
   const bool written = ::ftruncate(descriptor_, 0) == 0 &&
@@ -34,6 +35,6 @@ StoreLock::StoreLock(const std::filesystem::path& path) {
   static_cast<void>(written);  // the pid is only for people; a full disk must not forbid `gc`
 }
 
-StoreLock::~StoreLock() { ::close(descriptor_); }
+FileLock::~FileLock() { ::close(descriptor_); }
 
-}  // namespace kinglet::excp
+}  // namespace kinglet

@@ -1,0 +1,97 @@
+// What a recipe of `kinglet train` says (docs/training.md has the keys), as values that were checked one by one.
+//
+// Model kinds and checkpoint kinds come from rooms above this one; each reads its own table through a function that the
+// caller registers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kinglet/io/recipe_reader.h"
+#include "kinglet/models/decoder/decoder.h"
+#include "kinglet/nn/precision.h"
+#include "kinglet/text/data_import.h"
+#include "kinglet/text/documents.h"
+#include "kinglet/text/sampler.h"
+#include "kinglet/train/adamw.h"
+#include "kinglet/train/checkpoint_sink.h"
+#include "kinglet/train/schedule.h"
+
+namespace kinglet {
+
+// What a model is made for: known when the tokenizer is.
+struct ModelPurpose {
+  std::int64_t vocabulary_size = 0;  // of the tokenizer
+  std::int64_t tokens = 0;           // the longest sequence of the training
+  std::vector<std::int64_t> bos, eos;
+  std::uint64_t seed = 0;
+};
+// Makes the model, weights and all.
+using ModelFactory = std::function<std::shared_ptr<Decoder>(const ModelPurpose&)>;
+// Reads the [model] table; what it returns is called once the tokenizer is there.
+using ModelKind = std::function<ModelFactory(RecipeTable& model)>;
+
+// Reads what is its own of the [checkpoints] table; the result opens the sink in a folder of the run.
+using SinkFactory = std::function<std::unique_ptr<CheckpointSink>(const std::filesystem::path& run)>;
+using SinkKind = std::function<SinkFactory(RecipeTable& checkpoints)>;
+
+struct RecipeKinds {
+  std::map<std::string, ModelKind> models;
+  std::map<std::string, SinkKind> sinks;
+};
+// "decoder" (every family, new or from a folder) and "plain".
+RecipeKinds basic_kinds();
+
+struct LanguageDataRecipe {
+  std::vector<std::filesystem::path> train, validation;  // files, or
+  std::optional<ImportOptions> dictionary;               // what is imported into the run folder
+  ReaderOptions reading;
+  std::string chat = "auto";  // auto, template, plain
+  Packing packing = Packing::kConcatenate;
+  bool separate_documents = false;
+  std::int64_t tokens = 256;
+};
+
+struct TokenizerRecipe {
+  std::filesystem::path path;        // empty: that of the model, or a new one
+  std::int64_t vocabulary_size = 0;  // of a new one
+};
+
+struct LanguageRecipe {
+  std::string name;
+  std::uint64_t seed = 1;
+  std::filesystem::path model_from;  // a folder with a model whose tokenizer is taken; may be empty
+  ModelFactory model;
+  TokenizerRecipe tokenizer;
+  LanguageDataRecipe data;
+
+  std::int64_t steps = 0;  // 0: from epochs
+  double epochs = 0;
+  std::int64_t batch = 8, accumulation = 1;
+  double clip = 1.0;
+  nn::Precision precision = nn::Precision::kFloat32;
+  bool recompute = false;
+
+  double lr = 3e-4;
+  AdamWSettings optimizer;
+  Schedule schedule;          // complete once the steps are known
+  double warm_up_part = 0.0;  // of all steps; or schedule.warm_up_steps
+
+  std::int64_t evaluate_every = 0, evaluation_batches = 0, patience = 0;
+  std::int64_t save_every = 0, log_every = 1;
+  SinkFactory sink;
+};
+
+// Also completes the schedule. Raises Error (bad input) when it does not fit into so many steps.
+void set_total_steps(LanguageRecipe& recipe, std::int64_t steps);
+
+// Raises Error (bad input) with the place of the first thing that is wrong. Call reader.finish() afterwards.
+LanguageRecipe read_language_recipe(RecipeReader& reader, const RecipeKinds& kinds, const std::string& default_name);
+
+}  // namespace kinglet
