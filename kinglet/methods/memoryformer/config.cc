@@ -118,8 +118,11 @@ void check_memoryformer(const MemoryFormerConfig& config, std::string_view where
     refuse(fmt::format("{} bits and {} expanding bits a table", config.bits, config.expanding_bits),
            fmt::format("a table has 1 to {} bits in all", kMostMemoryBits));
   }
-  if (config.hidden_size < 1 || config.hidden_size > 1 << 20) {
-    refuse(fmt::format("hidden_size is {}", config.hidden_size), "1 to 1048576 are allowed");
+  if (config.num_layers < 1 || config.num_layers > 4096) {
+    refuse(fmt::format("num_hidden_layers is {}", config.num_layers), "1 to 4096 are allowed");
+  }
+  if (config.hidden_size < 1 || config.hidden_size > 1 << 16) {
+    refuse(fmt::format("hidden_size is {}", config.hidden_size), "1 to 65536 are allowed");
   }
   if (config.hidden_size % config.bits != 0) {
     refuse(
@@ -177,9 +180,6 @@ MemoryFormerConfig parse_memoryformer_config(std::string_view text, std::string_
   config.dtype = fields.text("torch_dtype", "float32");
   config.bos = fields.ids("bos_token_id");
   config.eos = fields.ids("eos_token_id");
-  if (config.num_layers < 1 || config.num_layers > 4096) {
-    throw bad_input(where, fmt::format("num_hidden_layers is {}", config.num_layers), "1 to 4096 are allowed");
-  }
   check_memoryformer(config, where);
   const std::int64_t tables = fields.integer("memory_tables");
   if (tables != config.tables()) {

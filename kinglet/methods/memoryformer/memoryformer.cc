@@ -8,6 +8,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/methods/memoryformer/memory_projection.h"
+#include "kinglet/methods/memoryformer/table_health.h"
 #include "kinglet/models/decoder/decoder_parts.h"
 
 namespace kinglet {
@@ -36,7 +37,7 @@ void add_pair(std::vector<WeightEntry>& entries, const std::string& name, const 
 
 class MemoryFormerParts : public DecoderParts {
  public:
-  explicit MemoryFormerParts(const MemoryFormerConfig& config) : config_(config) {}
+  MemoryFormerParts(const MemoryFormerConfig& config, bool row_sparse) : config_(config), row_sparse_(row_sparse) {}
   const MemoryFormerConfig& config() const { return config_; }
 
   std::shared_ptr<nn::Attention> make_attention(const DecoderConfig& decoder, std::int64_t layer) const override {
@@ -110,8 +111,17 @@ class MemoryFormerParts : public DecoderParts {
     }
   }
 
+  bool is_row_sparse(const std::string& parameter) const override {
+    return row_sparse_ && parameter.ends_with(".tables");
+  }
+  std::vector<std::pair<std::string, double>> measure(const Decoder& decoder,
+                                                      const std::function<void()>& run) const override {
+    return summary_of(table_health(decoder, run));
+  }
+
  private:
   MemoryFormerConfig config_;
+  bool row_sparse_;
 };
 
 double memory_of_machine() {
@@ -120,10 +130,14 @@ double memory_of_machine() {
 
 }  // namespace
 
-std::shared_ptr<Decoder> make_memoryformer(const MemoryFormerConfig& config, double most_table_gb) {
+std::shared_ptr<Decoder> make_memoryformer(const MemoryFormerConfig& config, const MemoryFormerOptions& options) {
   check_memoryformer(config, "memoryformer");
-  check_table_memory(config, 4.0, most_table_gb > 0 ? most_table_gb : memory_of_machine(), "memoryformer");
-  return std::make_shared<Decoder>(decoder_config(config), std::make_shared<const MemoryFormerParts>(config));
+  check_table_memory(config, 4.0, options.most_table_gb > 0 ? options.most_table_gb : memory_of_machine(),
+                     "memoryformer");
+  auto parts = std::make_shared<const MemoryFormerParts>(config, options.row_sparse);
+  auto decoder = std::make_shared<Decoder>(decoder_config(config), std::move(parts));
+  for (const auto& projection : memory_projections(*decoder)) projection->set_sparse_gradient(options.row_sparse);
+  return decoder;
 }
 
 const MemoryFormerConfig* memoryformer_config_of(const Decoder& decoder) {

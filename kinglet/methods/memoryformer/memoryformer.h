@@ -14,16 +14,15 @@
 
 namespace kinglet {
 
-class RecipeTable;
+struct MemoryFormerOptions {
+  // Larger fp32 tables are refused (Error, bad input) before memory is asked for; 0: what this machine has.
+  double most_table_gb = 0.0;
+  // Training updates only the rows that a step read (kernels/adamw.h says how that differs), with sparse gradients.
+  bool row_sparse = false;
+};
 
-// A model of this shape, not yet initialised. `most_table_gb`: larger fp32 tables are refused (Error, bad input) before
-// memory is asked for; 0: what this machine has.
-std::shared_ptr<Decoder> make_memoryformer(const MemoryFormerConfig& config, double most_table_gb = 0.0);
-
-// The table [model] of a recipe with kind = "memoryformer":
-//   preset       "tiny", "small" or "base" of the paper, or "custom", the default: hidden_size, layers and heads needed
-//   bits, expanding_bits, score, temperature, norm_outer, rotary_part, max_positions, max_table_gb
-std::shared_ptr<Decoder> memoryformer_from_recipe(RecipeTable& model, std::int64_t vocabulary_size);
+// A model of this shape, not yet initialised.
+std::shared_ptr<Decoder> make_memoryformer(const MemoryFormerConfig& config, const MemoryFormerOptions& options = {});
 
 // The shape behind a decoder; null for other models.
 const MemoryFormerConfig* memoryformer_config_of(const Decoder& decoder);

@@ -62,6 +62,27 @@ class Recording {
 
 }  // namespace
 
+std::vector<std::pair<std::string, double>> summary_of(const std::vector<TableHealth>& health) {
+  std::vector<std::pair<std::string, double>> all;
+  for (const std::string kind : {"attention", "up", "down"}) {
+    double count = 0, entropy = 0, least = 1, dead = 0, p = 0;
+    for (const TableHealth& one : health) {
+      if (!one.place.ends_with("." + kind)) continue;
+      ++count;
+      entropy += one.entropy / one.bits;
+      least = std::min(least, one.least_entropy / one.bits);
+      dead += one.dead;
+      p += one.mean_p;
+    }
+    if (count == 0) continue;
+    all.emplace_back("tables/" + kind + "/entropy", entropy / count);
+    all.emplace_back("tables/" + kind + "/least_entropy", least);
+    all.emplace_back("tables/" + kind + "/dead", dead / count);
+    all.emplace_back("tables/" + kind + "/mean_p", p / count);
+  }
+  return all;
+}
+
 std::vector<TableHealth> table_health(const Decoder& decoder, const std::function<void()>& run) {
   const Recording recording(decoder);
   run();

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kinglet/models/decoder/decoder.h"
@@ -22,5 +23,9 @@ struct TableHealth {
 
 // What happens in the tables while `run` works the decoder. No health for models without tables.
 std::vector<TableHealth> table_health(const Decoder& decoder, const std::function<void()>& run);
+
+// The log of a run: for each kind of table (attention, up, down) the mean over the layers, under
+// "tables/attention/entropy", ".../least_entropy", ".../dead", ".../mean_p"; entropies as parts of their bits.
+std::vector<std::pair<std::string, double>> summary_of(const std::vector<TableHealth>& health);
 
 }  // namespace kinglet

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kinglet/models/decoder/config.h"
@@ -41,6 +42,14 @@ class DecoderParts {
   virtual std::vector<WeightEntry> weight_entries(const DecoderConfig& config) const = 0;
   // After the weights of a folder were loaded: from the file's conventions to the model's.
   virtual void finish_loading(Decoder& /*decoder*/) const {}
+
+  // Training: whether a step changes only those rows of a parameter that have a gradient (AdamWSettings::row_sparse).
+  virtual bool is_row_sparse(const std::string& /*parameter*/) const { return false; }
+  // Numbers that say whether the method works as it should, from what `run` makes the decoder do; for the log of a run.
+  virtual std::vector<std::pair<std::string, double>> measure(const Decoder& /*decoder*/,
+                                                              const std::function<void()>& /*run*/) const {
+    return {};
+  }
 };
 
 // Makes load_decoder() know another model_type: `make` builds the decoder, still without weights, from the folder's

@@ -38,8 +38,8 @@ MemoryFormerConfig tiny_config() {
   return config;
 }
 
-std::shared_ptr<Decoder> tiny_model(const MemoryFormerConfig& config = tiny_config()) {
-  auto decoder = make_memoryformer(config);
+std::shared_ptr<Decoder> tiny_model(const MemoryFormerConfig& config = tiny_config(), bool row_sparse = false) {
+  auto decoder = make_memoryformer(config, {0.0, row_sparse});
   decoder->initialize(3);
   return decoder;
 }
@@ -177,7 +177,10 @@ TEST(MemoryFormer, TooLargeTablesAreRefusedBeforeTheyAreMade) {
   config.num_layers = 96;
   config.num_heads = 64;
   config.bits = 8;
-  EXPECT_THAT(refusal([&] { make_memoryformer(config, 30.0); }), AllOf(HasSubstr("GB"), HasSubstr("--max-table-gb")));
+  EXPECT_THAT(refusal([&] {
+                make_memoryformer(config, {30.0, false});
+              }),
+              AllOf(HasSubstr("GB"), HasSubstr("--max-table-gb")));
 }
 
 TEST(MemoryFormer, SizesOfThePaper) {
@@ -199,11 +202,10 @@ TEST(MemoryFormer, SizesOfThePaper) {
 }
 
 struct MemoryRun {
-  explicit MemoryRun(LanguageSettings settings = testing_support::TinyRun::usual(),
-                     const MemoryFormerConfig& config = tiny_config())
-      : decoder(tiny_model(config)),
+  explicit MemoryRun(bool row_sparse = false, const MemoryFormerConfig& config = tiny_config())
+      : decoder(tiny_model(config, row_sparse)),
         data(std::make_shared<TokenWindows>(ruled_tokens(4000), 4, 32, 7)),
-        trainer(std::make_unique<LanguageTrainer>(decoder, data, std::move(settings))) {}
+        trainer(std::make_unique<LanguageTrainer>(decoder, data, testing_support::TinyRun::usual())) {}
   std::vector<double> steps(int count) {
     std::vector<double> losses;
     for (int i = 0; i < count; ++i) losses.push_back(trainer->step().loss);
@@ -240,35 +242,23 @@ TEST(MemoryFormer, CheckpointedLayersLearnTheSame) {
   EXPECT_EQ(plain.steps(3), checkpointed.steps(3));
 }
 
-LanguageSettings row_sparse() {
-  LanguageSettings settings = testing_support::TinyRun::usual();
-  settings.optimizer.row_sparse = [](const std::string& name) { return name.ends_with(".tables"); };
-  return settings;
-}
-
-void give_sparse_gradients(const Decoder& decoder) {
-  for (const auto& projection : memory_projections(decoder)) projection->set_sparse_gradient(true);
-}
-
 TEST(RowSparseTables, SparseAndDenseGradientsAreTheSame) {
-  MemoryRun dense(row_sparse()), sparse(row_sparse());
-  give_sparse_gradients(*sparse.decoder);
+  MemoryRun dense(true), sparse(true);
+  for (const auto& projection : memory_projections(*dense.decoder)) projection->set_sparse_gradient(false);
   EXPECT_EQ(dense.steps(4), sparse.steps(4));
 }
 
-// With so few rows every step reads all of them, but in the widest tables.
+// With two rows a table every step reads all of them.
 TEST(RowSparseTables, AreTheDenseOptimizerWhereEveryRowIsRead) {
   MemoryFormerConfig config = tiny_config();
   config.bits = 1;
   config.expanding_bits = 0;
-  MemoryRun dense(testing_support::TinyRun::usual(), config), sparse(row_sparse(), config);
-  give_sparse_gradients(*sparse.decoder);
+  MemoryRun dense(false, config), sparse(true, config);
   EXPECT_EQ(dense.steps(4), sparse.steps(4));
 }
 
 TEST(RowSparseTables, RowsThatAreNotReadStay) {
-  MemoryRun run(row_sparse());
-  give_sparse_gradients(*run.decoder);
+  MemoryRun run(true);
   const auto parameter = [&] { return run.decoder->named_parameters()["layers.0.ffn.down.tables"].detach().clone(); };
   const at::Tensor before = parameter();
   run.steps(1);
@@ -281,8 +271,7 @@ TEST(RowSparseTables, RowsThatAreNotReadStay) {
 
 TEST(RowSparseTables, ResumeExactlyAndOnlyAsRowSparse) {
   const TemporaryFolder folder;
-  MemoryRun whole(row_sparse()), first(row_sparse()), second(row_sparse()), dense;
-  for (MemoryRun* run : {&whole, &first, &second}) give_sparse_gradients(*run->decoder);
+  MemoryRun whole(true), first(true), second(true), dense;
   const std::vector<double> expected = whole.steps(6);
   first.steps(3);
   first.trainer->save(folder.path());
@@ -311,6 +300,7 @@ TEST(TableHealth, CountsReads) {
     EXPECT_LT(table.mean_p, 1.0);
     EXPECT_LT(table.dead, 0.9);
   }
+  EXPECT_EQ(summary_of(health).size(), 12U);
   // One token reads one row a table.
   const auto one = table_health(*decoder, [&] { logits_of(*decoder, at::zeros({1, 1}, at::kLong)); });
   EXPECT_EQ(one[0].entropy, 0.0);
