@@ -32,6 +32,8 @@ void add_ckpt_command(CLI::App& app, const Globals& globals);      // ckpt.cc: a
 void add_tokenize_command(CLI::App& app, const Globals& globals);  // tokenize.cc
 void add_data_command(CLI::App& app, const Globals& globals);      // data.cc: import inspect
 void add_train_command(CLI::App& app, const Globals& globals);     // train.cc; runs in libkinglet_torch.so
+void add_generate_command(CLI::App& app, const Globals& globals);  // generate.cc; runs in libkinglet_torch.so
+void add_eval_command(CLI::App& app, const Globals& globals);      // eval.cc: perplexity; runs in libkinglet_torch.so
 void add_tour_command(CLI::App& app, const Globals& globals);      // tour.cc; runs in libkinglet_torch.so
 void add_completion_command(CLI::App& app);                        // completion.cc: shell completion for bash
 

@@ -146,9 +146,10 @@ const MemoryFormerConfig* memoryformer_config_of(const Decoder& decoder) {
 }
 
 void register_memoryformer() {
-  register_decoder_type("memoryformer", [](const std::filesystem::path& folder) {
-    return make_memoryformer(read_memoryformer_config(folder));
-  });
+  using std::filesystem::path;
+  register_decoder_type("memoryformer",
+                        {[](const path& folder) { return decoder_config(read_memoryformer_config(folder)); },
+                         [](const path& folder) { return make_memoryformer(read_memoryformer_config(folder)); }});
 }
 
 }  // namespace kinglet

@@ -52,9 +52,15 @@ class DecoderParts {
   }
 };
 
-// Makes load_decoder() know another model_type: `make` builds the decoder, still without weights, from the folder's
-// config.json. Call it at the start of a program; a second call for a type replaces the first.
-using DecoderMaker = std::function<std::shared_ptr<Decoder>(const std::filesystem::path& folder)>;
-void register_decoder_type(const std::string& model_type, DecoderMaker make);
+// What a folder with another model_type holds.
+struct DecoderType {
+  std::function<DecoderConfig(const std::filesystem::path& folder)> read_config;
+  std::function<std::shared_ptr<Decoder>(const std::filesystem::path& folder)> make;  // still without weights
+};
+// Makes load_decoder() know a model_type. Call it at the start of a program; a second call for a type replaces the
+// first.
+void register_decoder_type(const std::string& model_type, DecoderType type);
+// config.json of a family or of a registered type.
+DecoderConfig read_any_decoder_config(const std::filesystem::path& folder);
 
 }  // namespace kinglet

@@ -113,20 +113,24 @@ std::string config_json_of(const Decoder& decoder, const DecoderConfig& config) 
   return decoder.parts() == nullptr ? to_config_json(config) : decoder.parts()->config_json(config);
 }
 
-std::map<std::string, DecoderMaker>& registered_types() {
-  static std::map<std::string, DecoderMaker> types;
+std::map<std::string, DecoderType>& registered_types() {
+  static std::map<std::string, DecoderType> types;
   return types;
+}
+
+// Null for the families.
+const DecoderType* registered_type_of(const fs::path& folder) {
+  const nlohmann::json document =
+      nlohmann::json::parse(as_text(read_file(folder / "config.json", 1 << 24)), nullptr, false);
+  if (!document.is_object() || !document.contains("model_type") || !document["model_type"].is_string()) return nullptr;
+  const auto found = registered_types().find(document["model_type"].get<std::string>());
+  return found == registered_types().end() ? nullptr : &found->second;
 }
 
 // A decoder with room for the folder's weights.
 std::shared_ptr<Decoder> decoder_for(const fs::path& folder) {
-  const nlohmann::json document =
-      nlohmann::json::parse(as_text(read_file(folder / "config.json", 1 << 24)), nullptr, false);
-  if (document.is_object() && document.contains("model_type") && document["model_type"].is_string()) {
-    const auto found = registered_types().find(document["model_type"].get<std::string>());
-    if (found != registered_types().end()) return found->second(folder);
-  }
-  return std::make_shared<Decoder>(read_decoder_config(folder));
+  const DecoderType* const type = registered_type_of(folder);
+  return type == nullptr ? std::make_shared<Decoder>(read_decoder_config(folder)) : type->make(folder);
 }
 
 at::ScalarType file_type(const std::string& dtype) {
@@ -138,8 +142,13 @@ at::ScalarType file_type(const std::string& dtype) {
 
 }  // namespace
 
-void register_decoder_type(const std::string& model_type, DecoderMaker make) {
-  registered_types()[model_type] = std::move(make);
+void register_decoder_type(const std::string& model_type, DecoderType type) {
+  registered_types()[model_type] = std::move(type);
+}
+
+DecoderConfig read_any_decoder_config(const fs::path& folder) {
+  const DecoderType* const type = registered_type_of(folder);
+  return type == nullptr ? read_decoder_config(folder) : type->read_config(folder);
 }
 
 std::vector<WeightEntry> weight_entries_of(const Decoder& decoder) {
