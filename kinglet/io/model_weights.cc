@@ -72,11 +72,15 @@ void ModelWeights::add(const TensorView& view, const fs::path& file) {
 void ModelWeights::add_torch_file(const fs::path& path) {
   torch_files_.push_back(std::make_unique<TorchFile>(TorchFile::open(path, false)));
   const TorchFile& file = *torch_files_.back();
-  if (file.root() == nullptr || file.root()->kind != PickleKind::kDict) {
+  const PickleValue* const root = file.root();
+  // A plain dict, or the OrderedDict of model.state_dict(): a call whose entries were put in afterwards.
+  const bool ordered = root != nullptr && root->kind == PickleKind::kCall && !root->appended.empty();
+  if (root == nullptr || (root->kind != PickleKind::kDict && !ordered)) {
     throw bad_input(path.string(), "this is no state dict", "save model.state_dict()");
   }
-  for (std::size_t i = 0; i + 1 < file.root()->items.size(); i += 2) {
-    const PickleValue *key = file.root()->items[i], *value = file.root()->items[i + 1];
+  const std::vector<PickleValue*>& entries = ordered ? root->appended : root->items;
+  for (std::size_t i = 0; i + 1 < entries.size(); i += 2) {
+    const PickleValue *key = entries[i], *value = entries[i + 1];
     const TorchTensor* tensor = file.tensor(value);
     if (key->kind != PickleKind::kString || tensor == nullptr || !tensor->is_contiguous()) continue;
     add({key->text, tensor->dtype, tensor->shape, file.contiguous_bytes(*tensor)}, path);

@@ -1,5 +1,6 @@
 #include "kinglet/kernels/adamw.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -66,28 +67,57 @@ namespace {
 
 constexpr std::int64_t kPiece = 1 << 14;  // elements a task
 
+// What AdamWRange takes, in double.
+struct Factors {
+  double values[9];
+
+  explicit Factors(const AdamWStep& step)
+      : values{step.gradient_scale,
+               1.0 - step.lr * step.weight_decay,
+               step.beta1,
+               1.0 - step.beta1,
+               step.beta2,
+               1.0 - step.beta2,
+               step.lr / (1.0 - std::pow(step.beta1, static_cast<double>(step.step))),
+               1.0 / std::sqrt(1.0 - std::pow(step.beta2, static_cast<double>(step.step))),
+               step.eps} {}
+  void to(float* factors) const {
+    for (int i = 0; i < 9; ++i) factors[i] = static_cast<float>(values[i]);
+  }
+};
+
 }  // namespace
 
 void adamw_update(const AdamWStep& step, std::int64_t n, float* parameter, const float* gradient, float* first_moment,
                   float* second_moment) {
-  const double correction1 = 1.0 - std::pow(step.beta1, static_cast<double>(step.step));
-  const double correction2 = 1.0 - std::pow(step.beta2, static_cast<double>(step.step));
-  const double values[9] = {step.gradient_scale,
-                            1.0 - step.lr * step.weight_decay,
-                            step.beta1,
-                            1.0 - step.beta1,
-                            step.beta2,
-                            1.0 - step.beta2,
-                            step.lr / correction1,
-                            1.0 / std::sqrt(correction2),
-                            step.eps};
   float factors[9];
-  for (int i = 0; i < 9; ++i) factors[i] = static_cast<float>(values[i]);
+  Factors(step).to(factors);
   parallel_ranges(n, kPiece, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(AdamWRange)
     (static_cast<std::size_t>(end - begin), factors, parameter + begin, gradient + begin, first_moment + begin,
      second_moment + begin);
   });
+}
+
+void adamw_update_rows(const AdamWStep& step, std::int64_t rows, std::int64_t width, const std::int64_t* row,
+                       float* parameter, const float* gradient, float* first_moment, float* second_moment,
+                       std::int32_t* last_step) {
+  const Factors common(step);
+  parallel_ranges(rows, std::max<std::int64_t>(1, kPiece / std::max<std::int64_t>(1, width)),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    float factors[9];
+                    common.to(factors);
+                    for (std::int64_t i = begin; i < end; ++i) {
+                      std::int32_t& last = last_step[row[i]];
+                      const auto waited = static_cast<double>(step.step - last);
+                      factors[1] = static_cast<float>(std::pow(common.values[1], waited));
+                      last = static_cast<std::int32_t>(step.step);
+                      const std::int64_t at = row[i] * width;
+                      HWY_DYNAMIC_DISPATCH(AdamWRange)
+                      (static_cast<std::size_t>(width), factors, parameter + at, gradient + i * width,
+                       first_moment + at, second_moment + at);
+                    }
+                  });
 }
 
 double sum_of_squares(const float* x, std::int64_t n) {

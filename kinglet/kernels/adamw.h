@@ -20,6 +20,15 @@ struct AdamWStep {
 void adamw_update(const AdamWStep& step, std::int64_t n, float* parameter, const float* gradient, float* first_moment,
                   float* second_moment);
 
+// The same for some rows of a parameter [.., width], with the gradient of these rows alone: a table of which a step
+// reads a few rows. Rows are different from each other. `last_step`: [all rows], the step at which a row was last
+// updated (0: never), becomes step.step. Weight decay is made up for, (1 - lr * weight_decay)^(steps since then);
+// moments are as the last update left them, where a dense step would have let them fade. A row that is there every step
+// gets the dense update to the last bit.
+void adamw_update_rows(const AdamWStep& step, std::int64_t rows, std::int64_t width, const std::int64_t* row,
+                       float* parameter, const float* gradient, float* first_moment, float* second_moment,
+                       std::int32_t* last_step);
+
 // Sum of squares of an array, in double; independent of the number of threads.
 double sum_of_squares(const float* x, std::int64_t n);
 

@@ -17,18 +17,24 @@ SelfAttention::SelfAttention(const SelfAttentionSettings& settings, std::shared_
 }
 
 at::Tensor SelfAttention::forward(const at::Tensor& x, const AttentionContext& context) {
-  const std::int64_t batch = x.size(0), tokens = x.size(1);
-  at::Tensor q = q_->forward(x).view({batch, tokens, settings_.heads, settings_.head_dim});
-  at::Tensor k = k_->forward(x).view({batch, tokens, settings_.kv_heads, settings_.head_dim});
-  at::Tensor v = v_->forward(x).view({batch, tokens, settings_.kv_heads, settings_.head_dim});
-  if (q_norm_) q = q_norm_->forward(q);
-  if (k_norm_) k = k_norm_->forward(k);
+  return o_->forward(
+      attend_heads(settings_, q_->forward(x), k_->forward(x), v_->forward(x), context, q_norm_.get(), k_norm_.get()));
+}
+
+at::Tensor attend_heads(const SelfAttentionSettings& settings, const at::Tensor& q_in, const at::Tensor& k_in,
+                        const at::Tensor& v_in, const AttentionContext& context, Norm* q_norm, Norm* k_norm) {
+  const std::int64_t batch = q_in.size(0), tokens = q_in.size(1);
+  at::Tensor q = q_in.view({batch, tokens, settings.heads, settings.head_dim});
+  at::Tensor k = k_in.view({batch, tokens, settings.kv_heads, settings.head_dim});
+  at::Tensor v = v_in.view({batch, tokens, settings.kv_heads, settings.head_dim});
+  if (q_norm != nullptr) q = q_norm->forward(q);
+  if (k_norm != nullptr) k = k_norm->forward(k);
   q = apply_rotary(q, context.angles);
   k = apply_rotary(k, context.angles);
   if (context.cache != nullptr) std::tie(k, v) = context.cache->append(context.layer, k, v);
-  const SoftmaxMask mask{settings_.causal, settings_.window, context.first_key};
-  const at::Tensor mixed = softmax_attention(q, k, v, mask, settings_.scale);
-  return o_->forward(mixed.reshape({batch, tokens, settings_.heads * settings_.head_dim}));
+  const SoftmaxMask mask{settings.causal, settings.window, context.first_key};
+  const at::Tensor mixed = softmax_attention(q, k, v, mask, settings.scale);
+  return mixed.reshape({batch, tokens, settings.heads * settings.head_dim});
 }
 
 }  // namespace kinglet::nn

@@ -37,6 +37,13 @@ struct SelfAttentionSettings {
   bool causal = true;
 };
 
+// The middle of an attention block: q [batch, tokens, heads * head_dim], k and v [batch, tokens, kv_heads * head_dim]
+// go through the optional norms of heads, the rotary embedding, the cache and the softmax; the heads side by side,
+// [batch, tokens, heads * head_dim].
+at::Tensor attend_heads(const SelfAttentionSettings& settings, const at::Tensor& q, const at::Tensor& k,
+                        const at::Tensor& v, const AttentionContext& context, Norm* q_norm = nullptr,
+                        Norm* k_norm = nullptr);
+
 // Multi-head attention with grouped keys (Ainslie et al. 2023); q_norm and k_norm, when given, normalise each head
 // before the rotary embedding (Qwen3, Gemma 3).
 class SelfAttention : public Attention {

@@ -51,9 +51,12 @@ class GroupWriter {
   }
   PickleValue* state(const AdamWEntry& entry) {
     steps_.push_back(torch::tensor(static_cast<float>(entry.step)));
-    return b_.dict({{b_.string("step"), tensor(entry.name, steps_.back())},
-                    {b_.string("exp_avg"), tensor(entry.name, entry.first_moment)},
-                    {b_.string("exp_avg_sq"), tensor(entry.name, entry.second_moment)}});
+    std::vector<std::pair<PickleValue*, PickleValue*>> fields = {
+        {b_.string("step"), tensor(entry.name, steps_.back())},
+        {b_.string("exp_avg"), tensor(entry.name, entry.first_moment)},
+        {b_.string("exp_avg_sq"), tensor(entry.name, entry.second_moment)}};
+    if (entry.row_steps.defined()) fields.emplace_back(b_.string("row_step"), tensor(entry.name, entry.row_steps));
+    return b_.dict(fields);
   }
 
   TorchFileWriter& writer_;
@@ -120,6 +123,7 @@ class GroupReader {
     entry.step = static_cast<std::int64_t>(tensor(found->second, "step", label).item<double>());
     entry.first_moment = tensor(found->second, "exp_avg", label);
     entry.second_moment = tensor(found->second, "exp_avg_sq", label);
+    if (found->second->find("row_step") != nullptr) entry.row_steps = tensor(found->second, "row_step", label);
     return entry;
   }
   at::Tensor tensor(const PickleValue* state, const char* key, const std::string& name) const {

@@ -15,6 +15,7 @@ struct AdamWEntry {
   bool has_state = true;
   std::int64_t step = 0;
   at::Tensor first_moment, second_moment;  // fp32, contiguous
+  at::Tensor row_steps;  // int32 [rows] of a row-sparse parameter ("row_step" in the file), else undefined
 };
 
 struct AdamWGroup {

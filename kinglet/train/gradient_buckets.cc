@@ -77,7 +77,7 @@ void GradientBuckets::send(Bucket& bucket) {
     const at::Tensor& value = parameters_[i].value;
     at::Tensor place = bucket.flat.narrow(0, at, value.numel()).view(value.sizes());
     if (value.grad().defined()) {
-      place.copy_(value.grad());
+      place.copy_(value.grad().is_sparse() ? value.grad().to_dense() : value.grad());
     } else {
       place.zero_();
     }
@@ -95,7 +95,7 @@ void GradientBuckets::finish() {
     for (const std::size_t i : bucket.members) {
       const at::Tensor& value = parameters_[i].value;
       const at::Tensor sum = bucket.flat.narrow(0, at, value.numel()).view(value.sizes());
-      if (!value.grad().defined()) value.mutable_grad() = at::empty_like(value);
+      if (!value.grad().defined() || value.grad().is_sparse()) value.mutable_grad() = at::empty_like(value);
       value.mutable_grad().copy_(sum);
       at += value.numel();
     }

@@ -201,6 +201,11 @@ class LanguageRun {
 
   void take_evaluation(const EvaluationReport& report) {
     log_->write(report.step, {{kEvaluationLoss, report.loss}});
+    if (decoder_->parts() != nullptr) {
+      const NamedNumbers measured =
+          decoder_->parts()->measure(*decoder_, [this] { trainer_->evaluate(*evaluation_, 1); });
+      if (!measured.empty()) log_->write(report.step, measured);
+    }
     log_->draw();
     evaluation_note_ = fmt::format(", validation {:.3f}", report.loss);
     if (report.is_best) save_model(folder_ / "best");

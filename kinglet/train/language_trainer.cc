@@ -18,6 +18,14 @@ std::vector<NamedParameter> parameters_of(const Decoder& decoder) {
   return all;
 }
 
+// What the model's own parts know of it, unless the settings say otherwise.
+AdamWSettings optimizer_settings(const Decoder& decoder, AdamWSettings settings) {
+  if (!settings.row_sparse && decoder.parts() != nullptr) {
+    settings.row_sparse = [parts = decoder.parts()](const std::string& name) { return parts->is_row_sparse(name); };
+  }
+  return settings;
+}
+
 }  // namespace
 
 LanguageTrainer::LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_ptr<const LanguageData> data,
@@ -25,7 +33,7 @@ LanguageTrainer::LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_p
     : decoder_(std::move(decoder)),
       data_(std::move(data)),
       settings_(std::move(settings)),
-      optimizer_(parameters_of(*decoder_), settings_.optimizer),
+      optimizer_(parameters_of(*decoder_), optimizer_settings(*decoder_, settings_.optimizer)),
       group_(std::move(group)) {
   TORCH_CHECK(settings_.accumulation > 0 && settings_.learning_rate, "accumulation and learning_rate must be set");
   TORCH_CHECK(group_ == nullptr || settings_.objective == nullptr, "an objective trains in one process");
@@ -121,7 +129,7 @@ void LanguageTrainer::synchronize() {
   group_->broadcast(steps);
   optimizer_.set_steps(steps.item<std::int64_t>());
   for (const NamedParameter& parameter : optimizer_.parameters()) group_->broadcast(parameter.value.detach());
-  for (const auto& moments : {optimizer_.first_moments(), optimizer_.second_moments()}) {
+  for (const auto& moments : {optimizer_.first_moments(), optimizer_.second_moments(), optimizer_.row_steps()}) {
     for (const auto& [name, moment] : moments) group_->broadcast(moment);
   }
 }

@@ -9,6 +9,7 @@
 #include "kinglet/base/progress.h"
 #include "kinglet/cli/eval_options.h"
 #include "kinglet/cli/torch_module.h"
+#include "kinglet/methods/memoryformer/memoryformer.h"
 #include "kinglet/models/decoder/language_model.h"
 #include "kinglet/models/decoder/scoring.h"
 #include "kinglet/train/torch_threads.h"
@@ -18,6 +19,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_perplexity(
   using namespace kinglet;
   using namespace kinglet::cli;
   share_torch_threads();
+  register_memoryformer();
   const Bytes bytes = read_file(options.file);
   const LanguageModel model =
       load_language_model(options.model, options.dtype == "bf16" ? WeightType::kBFloat16 : WeightType::kFloat32);

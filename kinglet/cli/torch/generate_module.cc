@@ -7,6 +7,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/cli/generate_options.h"
 #include "kinglet/cli/torch_module.h"
+#include "kinglet/methods/memoryformer/memoryformer.h"
 #include "kinglet/models/decoder/language_model.h"
 #include "kinglet/models/decoder/text_generation.h"
 #include "kinglet/train/torch_threads.h"
@@ -111,6 +112,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_generate(const
   using namespace kinglet;
   using namespace kinglet::cli;
   share_torch_threads();
+  register_memoryformer();
   check_token_choice(generation_options(options, {}).choice);  // before the weights are read
   const LanguageModel model =
       load_language_model(options.model, options.dtype == "bf16" ? WeightType::kBFloat16 : WeightType::kFloat32);

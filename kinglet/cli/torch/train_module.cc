@@ -8,6 +8,8 @@
 #include "kinglet/cli/torch_module.h"
 #include "kinglet/cli/train_options.h"
 #include "kinglet/methods/excp/store_sink.h"
+#include "kinglet/methods/memoryformer/memoryformer.h"
+#include "kinglet/methods/memoryformer/recipe.h"
 #include "kinglet/train/language_run.h"
 #include "kinglet/train/process_group.h"
 #include "kinglet/train/torch_threads.h"
@@ -34,6 +36,7 @@ SinkFactory read_excp_sink(RecipeTable& checkpoints) {
 RecipeKinds all_kinds() {
   RecipeKinds kinds = basic_kinds();
   kinds.sinks["excp"] = read_excp_sink;
+  kinds.models["memoryformer"] = read_memoryformer;
   return kinds;
 }
 
@@ -95,6 +98,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_train(const ki
   using namespace kinglet;
   using namespace kinglet::cli;
   share_torch_threads();
+  register_memoryformer();
   const RecipeKinds kinds = all_kinds();
   Recipe recipe = load_recipe(options);
   if (options.print_recipe) {

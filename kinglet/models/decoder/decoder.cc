@@ -19,6 +19,11 @@ std::shared_ptr<nn::Norm> make_norm(const DecoderConfig& config, std::int64_t di
   return std::make_shared<nn::LayerNorm>(dim, config.norm_eps);
 }
 
+std::shared_ptr<nn::Norm> make_norm(const DecoderConfig& config, const DecoderParts* parts, NormPlace place) {
+  std::shared_ptr<nn::Norm> norm = parts == nullptr ? nullptr : parts->make_norm(config, place);
+  return norm ? norm : make_norm(config, config.hidden_size);
+}
+
 std::shared_ptr<nn::Attention> make_attention(const DecoderConfig& config, std::int64_t number) {
   const std::int64_t q = config.num_heads * config.head_dim, kv = config.num_kv_heads * config.head_dim;
   const auto dense = [](std::int64_t in, std::int64_t out, bool bias) {
@@ -48,12 +53,13 @@ std::shared_ptr<nn::Ffn> make_ffn(const DecoderConfig& config) {
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const DecoderConfig& config, std::int64_t number)
+DecoderLayer::DecoderLayer(const DecoderConfig& config, const DecoderParts* parts, std::int64_t number)
     : parallel_residual_(config.parallel_residual),
-      attention_(register_module("attention", make_attention(config, number))),
-      ffn_(register_module("ffn", make_ffn(config))),
-      attention_norm_(register_module("attention_norm", make_norm(config, config.hidden_size))),
-      ffn_norm_(register_module("ffn_norm", make_norm(config, config.hidden_size))) {
+      attention_(register_module(
+          "attention", parts == nullptr ? make_attention(config, number) : parts->make_attention(config, number))),
+      ffn_(register_module("ffn", parts == nullptr ? make_ffn(config) : parts->make_ffn(config, number))),
+      attention_norm_(register_module("attention_norm", make_norm(config, parts, NormPlace::kAttention))),
+      ffn_norm_(register_module("ffn_norm", make_norm(config, parts, NormPlace::kFfn))) {
   if (!config.post_norms) return;
   attention_post_norm_ = register_module("attention_post_norm", make_norm(config, config.hidden_size));
   ffn_post_norm_ = register_module("ffn_post_norm", make_norm(config, config.hidden_size));
@@ -69,7 +75,8 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const nn::AttentionContext
   return middle + fed;
 }
 
-Decoder::Decoder(const DecoderConfig& config) : config_(config) {
+Decoder::Decoder(const DecoderConfig& config, std::shared_ptr<const DecoderParts> parts)
+    : config_(config), parts_(std::move(parts)) {
   check_decoder_config(config, "model");
   embed_tokens_ = register_parameter("embed_tokens", at::empty({config.vocabulary_size, config.hidden_size}));
   if (config.learned_positions) {
@@ -78,11 +85,11 @@ Decoder::Decoder(const DecoderConfig& config) : config_(config) {
   }
   torch::nn::ModuleList list;
   for (std::int64_t number = 0; number < config.num_layers; ++number) {
-    layers_.push_back(std::make_shared<DecoderLayer>(config, number));
+    layers_.push_back(std::make_shared<DecoderLayer>(config, parts_.get(), number));
     list->push_back(layers_.back());
   }
   register_module("layers", list);
-  final_norm_ = register_module("final_norm", make_norm(config, config.hidden_size));
+  final_norm_ = register_module("final_norm", make_norm(config, parts_.get(), NormPlace::kFinal));
   if (!config.tied_embeddings) {
     lm_head_ = register_parameter("lm_head", at::empty({config.vocabulary_size, config.hidden_size}));
   }
@@ -90,6 +97,7 @@ Decoder::Decoder(const DecoderConfig& config) : config_(config) {
 
 void Decoder::initialize(std::uint64_t seed) {
   const at::NoGradGuard no_grad;
+  if (parts_) return parts_->initialize(*this, seed);
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const double deviation = config_.initializer_range;
   const double residual = deviation / std::sqrt(2.0 * static_cast<double>(config_.num_layers));

@@ -14,6 +14,7 @@
 #include <torch/nn/module.h>
 
 #include "kinglet/models/decoder/config.h"
+#include "kinglet/models/decoder/decoder_parts.h"
 #include "kinglet/nn/ffn.h"
 #include "kinglet/nn/kv_cache.h"
 #include "kinglet/nn/norm.h"
@@ -33,7 +34,7 @@ struct DecoderInput {
 
 class DecoderLayer : public torch::nn::Module {
  public:
-  DecoderLayer(const DecoderConfig& config, std::int64_t number);
+  DecoderLayer(const DecoderConfig& config, const DecoderParts* parts, std::int64_t number);
   at::Tensor forward(const at::Tensor& x, const nn::AttentionContext& context);
 
  private:
@@ -46,10 +47,12 @@ class DecoderLayer : public torch::nn::Module {
 class Decoder : public torch::nn::Module {
  public:
   // Parameters are not initialised: load them (model_folder.h), or call initialize().
-  explicit Decoder(const DecoderConfig& config);
+  // `parts`: another method's blocks in place of the family's.
+  explicit Decoder(const DecoderConfig& config, std::shared_ptr<const DecoderParts> parts = nullptr);
 
   // Normal with deviation initializer_range; projections that write into the residual stream are divided by
-  // sqrt(2 num_layers) (Radford et al. 2019, section 2.3); norms and biases at their neutral values.
+  // sqrt(2 num_layers) (Radford et al. 2019, section 2.3); norms and biases at their neutral values. With parts, as
+  // these say.
   void initialize(std::uint64_t seed);
 
   // Returns [batch, tokens, hidden] fp32, behind the final norm. Token ids outside the vocabulary and positions
@@ -62,6 +65,7 @@ class Decoder : public torch::nn::Module {
 
   nn::KvCache make_cache(std::int64_t batch, std::int64_t capacity) const;
   const DecoderConfig& config() const { return config_; }
+  const DecoderParts* parts() const { return parts_.get(); }  // null: a family's own blocks
   // Recompute each layer in the backward pass instead of keeping its activations.
   void set_checkpointing(bool on) { checkpointing_ = on; }
 
@@ -69,6 +73,7 @@ class Decoder : public torch::nn::Module {
   at::Tensor embed(const DecoderInput& input, const at::Tensor& positions) const;
 
   DecoderConfig config_;
+  std::shared_ptr<const DecoderParts> parts_;
   at::Tensor embed_tokens_, embed_positions_, lm_head_;
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   std::shared_ptr<nn::Norm> final_norm_;

@@ -88,7 +88,7 @@ LanguageModel load_gguf(const fs::path& path, WeightType type) {
 
 LanguageModel load_folder(const fs::path& folder, WeightType type) {
   LanguageModel model;
-  const DecoderConfig config = read_decoder_config(folder);
+  const DecoderConfig config = read_any_decoder_config(folder);
   model.tokenizer = Tokenizer::load(folder);
   check_size(*model.tokenizer, config, folder.string());
   for (const std::int64_t id : config.eos) add_eos(model.eos, id, config.vocabulary_size);

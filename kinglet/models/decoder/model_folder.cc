@@ -8,7 +8,6 @@
 #include <torch/torch.h>
 
 #include "kinglet/base/error.h"
-#include "kinglet/models/decoder/weight_names.h"
 #include "kinglet/nn/tensor_io.h"
 
 namespace kinglet {
@@ -105,6 +104,35 @@ void write_shards(const fs::path& folder, const std::vector<Shard>& shards) {
   write_file_atomically(folder / "model.safetensors.index.json", as_bytes(index.dump(2) + "\n"));
 }
 
+std::string model_type_of(const Decoder& decoder) {
+  if (decoder.parts() != nullptr) return decoder.parts()->model_type();
+  return std::string(family_name(decoder.config().family));
+}
+
+std::string config_json_of(const Decoder& decoder, const DecoderConfig& config) {
+  return decoder.parts() == nullptr ? to_config_json(config) : decoder.parts()->config_json(config);
+}
+
+std::map<std::string, DecoderType>& registered_types() {
+  static std::map<std::string, DecoderType> types;
+  return types;
+}
+
+// Null for the families.
+const DecoderType* registered_type_of(const fs::path& folder) {
+  const nlohmann::json document =
+      nlohmann::json::parse(as_text(read_file(folder / "config.json", 1 << 24)), nullptr, false);
+  if (!document.is_object() || !document.contains("model_type") || !document["model_type"].is_string()) return nullptr;
+  const auto found = registered_types().find(document["model_type"].get<std::string>());
+  return found == registered_types().end() ? nullptr : &found->second;
+}
+
+// A decoder with room for the folder's weights.
+std::shared_ptr<Decoder> decoder_for(const fs::path& folder) {
+  const DecoderType* const type = registered_type_of(folder);
+  return type == nullptr ? std::make_shared<Decoder>(read_decoder_config(folder)) : type->make(folder);
+}
+
 at::ScalarType file_type(const std::string& dtype) {
   if (dtype == "float32") return at::kFloat;
   if (dtype == "bfloat16") return at::kBFloat16;
@@ -114,9 +142,23 @@ at::ScalarType file_type(const std::string& dtype) {
 
 }  // namespace
 
+void register_decoder_type(const std::string& model_type, DecoderType type) {
+  registered_types()[model_type] = std::move(type);
+}
+
+DecoderConfig read_any_decoder_config(const fs::path& folder) {
+  const DecoderType* const type = registered_type_of(folder);
+  return type == nullptr ? read_decoder_config(folder) : type->read_config(folder);
+}
+
+std::vector<WeightEntry> weight_entries_of(const Decoder& decoder) {
+  return decoder.parts() == nullptr ? weight_entries(decoder.config())
+                                    : decoder.parts()->weight_entries(decoder.config());
+}
+
 std::vector<NamedWeight> to_file_layout(const Decoder& decoder, const Parameters& by_parameter) {
   std::vector<NamedWeight> all;
-  for (const WeightEntry& entry : weight_entries(decoder.config())) {
+  for (const WeightEntry& entry : weight_entries_of(decoder)) {
     std::vector<at::Tensor> parts;
     for (const std::string& name : entry.parameters) parts.push_back(by_parameter.at(name).detach());
     all.push_back({entry.name, pack_weight(entry.layout, parts, decoder.config().num_heads)});
@@ -132,14 +174,14 @@ void from_file_layout(const Decoder& decoder, const std::vector<NamedWeight>& we
                       const std::string& where) {
   std::map<std::string, at::Tensor> by_name;
   for (const NamedWeight& weight : weights) by_name.emplace(weight.name, weight.value);
-  for (const WeightEntry& entry : weight_entries(decoder.config())) {
+  for (const WeightEntry& entry : weight_entries_of(decoder)) {
     const auto found = by_name.find(entry.name);
     if (found == by_name.end()) {
       throw bad_input(where, fmt::format("nothing for {}", entry.name), "resume from a complete checkpoint");
     }
     assign(entry, found->second, by_parameter, decoder.config(), WeightType::kFloat32, where);
   }
-  if (by_name.size() != weight_entries(decoder.config()).size()) {
+  if (by_name.size() != weight_entries_of(decoder).size()) {
     throw bad_input(where, "it holds tensors that the model has no place for", "is it a checkpoint of this model?");
   }
 }
@@ -149,7 +191,7 @@ void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightT
   const DecoderConfig& config = decoder.config();
   const Parameters parameters = parameters_of(decoder);
   std::set<std::string> used;
-  for (const WeightEntry& entry : weight_entries(config)) {
+  for (const WeightEntry& entry : weight_entries_of(decoder)) {
     const TensorView* view = look_up(weights, config, entry.name, used);
     if (view == nullptr) {
       throw bad_input(weights.where(), fmt::format("tensor {} is missing", entry.name),
@@ -161,17 +203,17 @@ void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightT
   for (const auto& [name, view] : weights.tensors()) {
     if (!used.contains(name) && !may_be_left_over(config, name)) {
       throw bad_input(weights.where(),
-                      fmt::format("a {} model has no place for tensor {}", family_name(config.family), name),
+                      fmt::format("a {} model has no place for tensor {}", model_type_of(decoder), name),
                       "is config.json that of this model?");
     }
   }
 }
 
 std::shared_ptr<Decoder> load_decoder(const fs::path& folder, WeightType type) {
-  const DecoderConfig config = read_decoder_config(folder);
+  auto decoder = decoder_for(folder);
   const ModelWeights weights = ModelWeights::open(folder);
-  auto decoder = std::make_shared<Decoder>(config);
   load_decoder_weights(weights, *decoder, type);
+  if (decoder->parts() != nullptr) decoder->parts()->finish_loading(*decoder);
   decoder->eval();
   return decoder;
 }
@@ -190,7 +232,7 @@ void save_decoder(const fs::path& folder, const Decoder& decoder, const std::str
   } else {
     write_shards(folder, shards);
   }
-  write_file_atomically(folder / "config.json", as_bytes(to_config_json(config)));
+  write_file_atomically(folder / "config.json", as_bytes(config_json_of(decoder, config)));
 }
 
 }  // namespace kinglet

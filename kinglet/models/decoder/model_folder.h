@@ -10,6 +10,7 @@
 
 #include "kinglet/io/model_weights.h"
 #include "kinglet/models/decoder/decoder.h"
+#include "kinglet/models/decoder/weight_names.h"
 
 namespace kinglet {
 
@@ -23,6 +24,9 @@ std::shared_ptr<Decoder> load_decoder(const std::filesystem::path& folder, Weigh
 
 // The weights alone, into a model of the same config.
 void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightType type = WeightType::kFloat32);
+
+// Every parameter of this decoder and its place in a file: those of its family or of its parts.
+std::vector<WeightEntry> weight_entries_of(const Decoder& decoder);
 
 // A tensor as it stands in the family's file.
 struct NamedWeight {

@@ -1,0 +1,179 @@
+#include "kinglet/methods/memoryformer/memory_operators.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "kinglet/base/error.h"
+#include "kinglet/kernels/memory_gradient.h"
+#include "kinglet/kernels/memory_reference.h"
+
+namespace kinglet {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+std::uint16_t* codes_of(const at::Tensor& codes) {
+  return reinterpret_cast<std::uint16_t*>(codes.data_ptr<std::int16_t>());
+}
+
+template <typename Real>
+std::int64_t first_nan(const at::Tensor& x) {
+  const Real* const data = x.data_ptr<Real>();
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    if (std::isnan(data[i])) return i / x.size(1);
+  }
+  return -1;
+}
+
+MemoryWeighting weighting_of(AutogradContext* context) {
+  return {static_cast<MemoryScore>(context->saved_data["score"].toInt()),
+          context->saved_data["temperature"].toDouble()};
+}
+
+// x [tokens, inputs] contiguous -> {weights, codes, number of the first token with a NaN}
+class HashFunction : public torch::autograd::Function<HashFunction> {
+ public:
+  static tensor_list forward(AutogradContext* context, const at::Tensor& x, std::int64_t tables, std::int64_t bits,
+                             std::int64_t score, double temperature) {
+    const MemoryShape shape{tables, static_cast<int>(bits), 0};
+    const MemoryWeighting weighting{static_cast<MemoryScore>(score), temperature};
+    const std::int64_t tokens = x.size(0);
+    const at::Tensor weights = at::empty({tokens, tables}, x.options());
+    const at::Tensor codes = at::empty({tokens, tables}, at::kShort), strange = at::empty({1}, at::kLong);
+    auto* const first = strange.data_ptr<std::int64_t>();
+    if (x.scalar_type() == at::kDouble) {
+      memory_hash_reference(shape, weighting, tokens, x.data_ptr<double>(), codes_of(codes),
+                            weights.data_ptr<double>());
+      *first = first_nan<double>(x);
+    } else {
+      *first = memory_hash(shape, weighting, tokens, x.data_ptr<float>(), codes_of(codes), weights.data_ptr<float>());
+    }
+    context->save_for_backward({x});
+    context->saved_data["tables"] = tables;
+    context->saved_data["bits"] = bits;
+    context->saved_data["score"] = score;
+    context->saved_data["temperature"] = temperature;
+    context->mark_non_differentiable({codes, strange});
+    return {weights, codes, strange};
+  }
+
+  static tensor_list backward(AutogradContext* context, const tensor_list& gradients) {
+    const at::Tensor x = context->get_saved_variables()[0], slope = gradients[0].contiguous();
+    const MemoryShape shape{context->saved_data["tables"].toInt(),
+                            static_cast<int>(context->saved_data["bits"].toInt()), 0};
+    const MemoryWeighting weighting = weighting_of(context);
+    const at::Tensor grad_x = at::empty_like(x);
+    if (x.scalar_type() == at::kDouble) {
+      memory_hash_backward_reference(shape, weighting, x.size(0), x.data_ptr<double>(), slope.data_ptr<double>(),
+                                     grad_x.data_ptr<double>());
+    } else {
+      memory_hash_backward(shape, weighting, x.size(0), x.data_ptr<float>(), slope.data_ptr<float>(),
+                           grad_x.data_ptr<float>());
+    }
+    return {grad_x, {}, {}, {}, {}};
+  }
+};
+
+at::Tensor sparse_rows(const TokensByRow& by_row, const at::Tensor& values, std::int64_t rows) {
+  at::Tensor indices = at::empty({1, values.size(0)}, at::kLong);
+  auto* const index = indices.data_ptr<std::int64_t>();
+  for (std::size_t i = 0; i < by_row.rows().size(); ++i) index[i] = by_row.rows()[i].row;
+  at::Tensor sparse = at::_sparse_coo_tensor_unsafe(indices, values, {rows, values.size(1)});
+  return sparse._coalesced_(true);  // the rows are ascending, each once
+}
+
+class LookupFunction : public torch::autograd::Function<LookupFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& weights, const at::Tensor& rows,
+                            const at::Tensor& bias, const at::Tensor& codes, std::int64_t bits, bool sparse) {
+    const MemoryShape shape{codes.size(1), static_cast<int>(bits), rows.size(1)};
+    const std::int64_t tokens = codes.size(0);
+    const at::Tensor y = at::empty({tokens, shape.width}, weights.options());
+    const bool has_bias = bias.numel() > 0;
+    if (weights.scalar_type() == at::kDouble) {
+      memory_gather_reference(shape, rows.data_ptr<double>(), tokens, codes_of(codes), weights.data_ptr<double>(),
+                              has_bias ? bias.data_ptr<double>() : nullptr, y.data_ptr<double>());
+    } else {
+      const DType dtype = rows.scalar_type() == at::kBFloat16 ? DType::kBF16 : DType::kF32;
+      memory_gather(shape, {rows.data_ptr(), dtype}, tokens, codes_of(codes), weights.data_ptr<float>(),
+                    has_bias ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>());
+    }
+    context->save_for_backward({weights, rows, codes});
+    context->saved_data["bits"] = bits;
+    context->saved_data["sparse"] = sparse;
+    context->saved_data["has_bias"] = has_bias;
+    context->saved_data["needs_weights"] = weights.requires_grad();
+    return y;
+  }
+
+  static tensor_list backward(AutogradContext* context, const tensor_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &weights = saved[0], &rows = saved[1], &codes = saved[2], slope = gradients[0].contiguous();
+    const MemoryShape shape{codes.size(1), static_cast<int>(context->saved_data["bits"].toInt()), rows.size(1)};
+    const std::int64_t tokens = codes.size(0);
+    at::Tensor grad_rows, grad_weights, grad_bias;
+    if (context->saved_data["needs_weights"].toBool()) grad_weights = at::empty_like(weights);
+    if (weights.scalar_type() == at::kDouble) {
+      grad_rows = at::zeros_like(rows);
+      at::Tensor dots = at::empty_like(weights);
+      memory_gather_backward_reference(shape, rows.data_ptr<double>(), tokens, codes_of(codes),
+                                       weights.data_ptr<double>(), slope.data_ptr<double>(),
+                                       grad_rows.data_ptr<double>(), dots.data_ptr<double>());
+      if (grad_weights.defined()) grad_weights = dots;
+    } else {
+      TORCH_CHECK(rows.scalar_type() == at::kFloat, "tables of ", rows.scalar_type(), " cannot be trained");
+      const TokensByRow by_row(shape, tokens, codes_of(codes));
+      const bool sparse = context->saved_data["sparse"].toBool();
+      const auto read = static_cast<std::int64_t>(by_row.rows().size());
+      at::Tensor values = sparse ? at::empty({read, shape.width}) : at::zeros_like(rows);
+      memory_gather_backward(shape, by_row, rows.data_ptr<float>(), weights.data_ptr<float>(), slope.data_ptr<float>(),
+                             !sparse, values.data_ptr<float>(),
+                             grad_weights.defined() ? grad_weights.data_ptr<float>() : nullptr);
+      grad_rows = sparse ? sparse_rows(by_row, values, rows.size(0)) : values;
+    }
+    if (context->saved_data["has_bias"].toBool()) grad_bias = slope.sum(0);
+    return {grad_weights, grad_rows, grad_bias, {}, {}, {}};
+  }
+};
+
+}  // namespace
+
+MemoryCodes memory_codes(const at::Tensor& x, std::int64_t tables, int bits, const MemoryWeighting& weighting,
+                         std::string_view where) {
+  TORCH_CHECK(x.dim() >= 1 && x.size(-1) == tables * bits, "memory layer: input ", x.sizes(), " for ", tables,
+              " tables of ", bits, " bits");
+  const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor rows = x.to(type).reshape({-1, x.size(-1)}).contiguous();
+  const tensor_list made = HashFunction::apply(rows, tables, static_cast<std::int64_t>(bits),
+                                               static_cast<std::int64_t>(weighting.score), weighting.temperature);
+  const std::int64_t strange = *made[2].data_ptr<std::int64_t>();
+  if (strange >= 0) {
+    throw failed(where, fmt::format("the input of token {} has a NaN", strange),
+                 "the weights or the layers before are damaged");
+  }
+  return {made[1], made[0]};
+}
+
+at::Tensor memory_lookup(const MemoryCodes& codes, const at::Tensor& rows, const at::Tensor& bias, int bits,
+                         bool sparse_gradient) {
+  TORCH_CHECK(rows.dim() == 2 && rows.is_contiguous() && rows.size(0) == codes.codes.size(1) << bits,
+              "memory layer: tables ", rows.sizes(), " for ", codes.codes.size(1), " tables of ", bits, " bits");
+  TORCH_CHECK(rows.scalar_type() == codes.weights.scalar_type() || rows.scalar_type() == at::kBFloat16,
+              "memory layer: tables of ", rows.scalar_type(), ", weights of ", codes.weights.scalar_type());
+  const at::Tensor added = bias.defined() ? bias : at::empty({0}, codes.weights.options());
+  return LookupFunction::apply(codes.weights, rows, added, codes.codes, static_cast<std::int64_t>(bits),
+                               sparse_gradient);
+}
+
+at::Tensor memory_lookup(const MemoryCodes& codes, const MemoryShape& shape, const ConstTables& tables,
+                         const at::Tensor& bias) {
+  TORCH_CHECK(codes.weights.scalar_type() == at::kFloat && codes.codes.size(1) == shape.tables,
+              "memory layer: packed tables of another shape");
+  const at::Tensor y = at::empty({codes.codes.size(0), shape.width}, at::kFloat);
+  memory_gather(shape, tables, codes.codes.size(0), codes_of(codes.codes), codes.weights.data_ptr<float>(),
+                bias.defined() ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>());
+  return y;
+}
+
+}  // namespace kinglet
