@@ -4,7 +4,8 @@
 //   build/bench/mgsr_losses [VOCABULARY] [ROWS] [DIM]      (50257 512 256)
 //
 // Forward and backward for the student's hidden states and output matrix; the teacher's logits come from hidden states
-// of twice the width. Memory is the growth of the resident set's peak, each case in a process of its own.
+// of twice the width. One thread, processor time. Memory is the growth of the resident set's peak, each case in a
+// process of its own.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -63,6 +64,7 @@ Cost measure(const std::function<void(Case&)>& body, std::int64_t vocabulary, st
   if (pipe(ends) != 0) return {};
   const pid_t child = fork();
   if (child == 0) {
+    set_num_threads(1);
     share_torch_threads();
     Case problem(vocabulary, rows, dim);
     problem.hidden.mutable_grad() = at::zeros_like(problem.hidden);
@@ -72,7 +74,7 @@ Cost measure(const std::function<void(Case&)>& body, std::int64_t vocabulary, st
     Cost cost;
     cost.mib = peak_mib() - before;
     std::vector<double> seconds;
-    for (int i = 0; i < 5; ++i) seconds.push_back(bench::seconds_of([&] { body(problem); }).wall);
+    for (int i = 0; i < 3; ++i) seconds.push_back(bench::seconds_of([&] { body(problem); }).cpu);
     cost.milliseconds = 1e3 * *std::min_element(seconds.begin(), seconds.end());
     const bool written = write(ends[1], &cost, sizeof(cost)) == sizeof(cost);
     _exit(written ? 0 : 1);
@@ -108,9 +110,8 @@ void whole(Case& problem) {
 int main(int argc, char** argv) {
   const std::int64_t vocabulary = argc > 1 ? std::atoll(argv[1]) : 50257, rows = argc > 2 ? std::atoll(argv[2]) : 512;
   const std::int64_t dim = argc > 3 ? std::atoll(argv[3]) : 256;
-  std::printf("vocabulary %lld, %lld rows, width %lld (teacher %lld), %d threads\n\n",
-              static_cast<long long>(vocabulary), static_cast<long long>(rows), static_cast<long long>(dim),
-              static_cast<long long>(2 * dim), num_threads());
+  std::printf("vocabulary %lld, %lld rows, width %lld (teacher %lld)\n\n", static_cast<long long>(vocabulary),
+              static_cast<long long>(rows), static_cast<long long>(dim), static_cast<long long>(2 * dim));
   LossSettings kd, sft, skew, jsd, dac, span, all;
   sft.cross_entropy_weight = 1;
   kd.divergence_weight = 1;
@@ -129,6 +130,7 @@ int main(int argc, char** argv) {
   const auto print = [&](const char* name, const Cost& cost) {
     std::printf("%-34s %10.1f %8.2f %12.0f\n", name, cost.milliseconds, cost.milliseconds / base.milliseconds,
                 cost.mib);
+    std::fflush(stdout);
   };
   for (const auto& [name, settings] : cases) print(name, run([&](Case& problem) { chunked(problem, settings); }));
   print("KD, whole matrices (LibTorch)", run([](Case& problem) { whole(problem); }));

@@ -2,6 +2,7 @@
 // student that has begun to learn, then every method for equally many steps, with several seeds.
 //
 //   build/bench/mgsr_words --out FOLDER [--steps N] [--seeds N] [--teacher-steps N] [--start-steps N] [--arm NAME]
+//   [--threads N]
 //
 // The folder keeps every run; called again, it goes on, and prints the table of what is complete.
 #include <cmath>
@@ -16,6 +17,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/interrupt.h"
+#include "kinglet/base/parallel.h"
 #include "kinglet/methods/mgsr/distill_run.h"
 #include "kinglet/text/answer_scores.h"
 #include "kinglet/text/data_import.h"
@@ -31,7 +33,7 @@ using nlohmann::json;
 struct Options {
   fs::path out;
   std::string only;  // one arm
-  int steps = 200, seeds = 3, teacher_steps = 800, start_steps = 200;
+  int steps = 200, seeds = 3, teacher_steps = 800, start_steps = 200, threads = 0;
 };
 
 constexpr const char* kModelRecipe = R"(
@@ -201,6 +203,7 @@ Options parse(int argc, char** argv) {
     const std::string name = argv[i], value = argv[i + 1];
     if (name == "--out") options.out = fs::absolute(value);
     if (name == "--arm") options.only = value;
+    if (name == "--threads") options.threads = std::stoi(value);
     if (name == "--steps") options.steps = std::stoi(value);
     if (name == "--seeds") options.seeds = std::stoi(value);
     if (name == "--teacher-steps") options.teacher_steps = std::stoi(value);
@@ -214,6 +217,7 @@ Options parse(int argc, char** argv) {
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
   install_interrupt_handler();
+  set_num_threads(options.threads);
   share_torch_threads();
   make_models(options);
   std::printf("\n%d steps, mean and standard deviation over seeds\n%-24s %5s  %-16s %-18s %-18s %7s %6s\n",
