@@ -37,7 +37,7 @@ TEST(InspectCost, OfBothKinds) {
   result = run_kinglet({"inspect", file, "--cost"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("0.358 G (hashes and table rows)"));
-  EXPECT_THAT(result.out, HasSubstr("0.83 GB"));
+  EXPECT_THAT(result.out, HasSubstr("830.47 MB"));
 
   std::ofstream(file, std::ios::trunc) << kPythia;
   result = run_kinglet({"inspect", "--cost", file, "--json"});
