@@ -62,6 +62,9 @@ int run(int argc, char** argv) {
   add_data_command(app, globals);
   add_mock_server_command(app, globals);
   add_train_command(app, globals);
+  add_distill_command(app, globals);
+  add_generate_command(app, globals);
+  add_eval_command(app, globals);
   add_tour_command(app, globals);
   add_completion_command(app);
   try {

@@ -6,6 +6,8 @@
 
 namespace kinglet::cli {
 
+struct GenerateOptions;
+struct PerplexityOptions;
 struct TourOptions;
 struct TrainOptions;
 
@@ -14,6 +16,11 @@ using TourEntry = int(const TourOptions&, const Globals&);
 inline constexpr const char* kTourEntryName = "kinglet_run_tour";
 using TrainEntry = int(const TrainOptions&, const Globals&);
 inline constexpr const char* kTrainEntryName = "kinglet_run_train";
+inline constexpr const char* kDistillEntryName = "kinglet_run_distill";  // a TrainEntry
+using GenerateEntry = int(const GenerateOptions&, const Globals&);
+inline constexpr const char* kGenerateEntryName = "kinglet_run_generate";
+using PerplexityEntry = int(const PerplexityOptions&, const Globals&);
+inline constexpr const char* kPerplexityEntryName = "kinglet_run_perplexity";
 
 // Loads the module (next to the program, in ../lib beside it, or in the library path) and returns the entry point.
 // Raises Error with the remedy when the module or LibTorch is missing.

@@ -114,12 +114,24 @@ std::vector<TextPiece> training_pieces(const Document& document, const ChatTempl
   return chat == nullptr ? plain_pieces(document.messages) : template_pieces(document, *chat);
 }
 
+namespace {
+
+// Whether the tokenizer puts BOS before a text that it encodes.
+bool begins_with_bos(const Tokenizer& tokenizer) {
+  const std::vector<TokenId> around = tokenizer.encode("", /*add_special=*/true);
+  return !around.empty() && tokenizer.bos() && around.front() == *tokenizer.bos();
+}
+
+}  // namespace
+
 EncodedDocument encode_document(const Document& document, const Tokenizer& tokenizer, const ChatTemplate* chat) {
   EncodedDocument result;
   const auto add = [&](const std::vector<TokenId>& tokens, bool trained) {
     result.tokens.insert(result.tokens.end(), tokens.begin(), tokens.end());
     result.trained.resize(result.tokens.size(), trained ? 1 : 0);
   };
+  // Templates write BOS themselves.
+  if (chat == nullptr && begins_with_bos(tokenizer)) add({*tokenizer.bos()}, !document.is_conversation());
   for (const TextPiece& piece : training_pieces(document, chat)) {
     add(tokenizer.encode(piece.text, /*add_special=*/false), piece.trained);
     if (piece.ends_reply && tokenizer.eos()) add({*tokenizer.eos()}, true);

@@ -41,6 +41,7 @@ struct TextPiece {
 };
 std::vector<TextPiece> training_pieces(const Document& document, const ChatTemplate* chat);
 
+// BOS comes first where the tokenizer puts it before texts (a template writes its own).
 // Pieces are encoded one by one, so that no token reaches over the edge of a reply; templates put special tokens there.
 EncodedDocument encode_document(const Document& document, const Tokenizer& tokenizer, const ChatTemplate* chat);
 

@@ -36,13 +36,14 @@ void LanguageTrainer::save(const fs::path& folder) const {
   save_decoder(folder, *decoder_, "float32");
   write_adamw(folder / "optimizer.pt", groups);
   write_scheduler(folder / "scheduler.pt", step, lr, static_cast<int>(groups.size()));
-  write_trainer_state(folder, {step, data_->fingerprint()});
+  if (settings_.objective) settings_.objective->save(folder);
+  write_trainer_state(folder, {step, fingerprint()});
 }
 
 void LanguageTrainer::load(const fs::path& folder) {
   const at::NoGradGuard no_grad;
   const TrainerState state = read_trainer_state(folder);
-  if (!state.data.empty() && state.data != data_->fingerprint()) {
+  if (!state.data.empty() && state.data != fingerprint()) {
     throw bad_input((folder / "trainer_state.json").string(), "the training data is not that of the checkpoint",
                     "go on with the same files, batch, window and seed, or begin a new run from the model alone");
   }
@@ -58,6 +59,7 @@ void LanguageTrainer::load(const fs::path& folder) {
   load_decoder_weights(ModelWeights::open(folder), *decoder_, WeightType::kFloat32);
   from_file_layout(*decoder_, first, optimizer_.first_moments(), optimizer_path.string());
   from_file_layout(*decoder_, second, optimizer_.second_moments(), optimizer_path.string());
+  if (settings_.objective) settings_.objective->load(folder);
   optimizer_.set_steps(state.step);
 }
 

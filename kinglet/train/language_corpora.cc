@@ -52,12 +52,6 @@ void import_dictionary(const LanguageRecipe& recipe, const fs::path& run, const 
 
 // ---- the tokenizer ---------------------------------------------------------------------------------------------
 
-void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
-  for (const char* name : kTokenizerFiles) {
-    if (fs::exists(from / name)) write_file_atomically(to / name, read_file(from / name));
-  }
-}
-
 void take_tokenizer(const fs::path& path, const fs::path& folder) {
   if (path.extension() == ".gguf") {
     throw bad_input(path.string(), "a GGUF vocabulary cannot be written into the model's folder",
@@ -153,6 +147,12 @@ void make_corpus(const std::vector<fs::path>& paths, const LanguageRecipe& recip
 fs::path corpus_path(const fs::path& run, const char* which) { return run / "data" / fmt::format("{}.tokens", which); }
 
 }  // namespace
+
+void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
+  for (const char* name : kTokenizerFiles) {
+    if (fs::exists(from / name)) write_file_atomically(to / name, read_file(from / name));
+  }
+}
 
 void prepare_language_data(const LanguageRecipe& recipe, const fs::path& run) {
   const Sources sources = sources_of(recipe, run);

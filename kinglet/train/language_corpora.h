@@ -22,6 +22,9 @@ struct LanguageCorpora {
 };
 LanguageCorpora open_language_data(const std::filesystem::path& run);
 
+// Copies every file that belongs to a tokenizer, the chat template among them, from one folder to another.
+void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // Copies the tokenizer of a run into a model's folder, so that it is complete for whoever loads it.
 void copy_tokenizer(const std::filesystem::path& run, const std::filesystem::path& model);
 

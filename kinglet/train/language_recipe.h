@@ -15,13 +15,10 @@
 
 #include "kinglet/io/recipe_reader.h"
 #include "kinglet/models/decoder/decoder.h"
-#include "kinglet/nn/precision.h"
 #include "kinglet/text/data_import.h"
 #include "kinglet/text/documents.h"
 #include "kinglet/text/sampler.h"
-#include "kinglet/train/adamw.h"
-#include "kinglet/train/checkpoint_sink.h"
-#include "kinglet/train/schedule.h"
+#include "kinglet/train/course_recipe.h"
 
 namespace kinglet {
 
@@ -36,10 +33,6 @@ struct ModelPurpose {
 using ModelFactory = std::function<std::shared_ptr<Decoder>(const ModelPurpose&)>;
 // Reads the [model] table; what it returns is called once the tokenizer is there.
 using ModelKind = std::function<ModelFactory(RecipeTable& model)>;
-
-// Reads what is its own of the [checkpoints] table; the result opens the sink in a folder of the run.
-using SinkFactory = std::function<std::unique_ptr<CheckpointSink>(const std::filesystem::path& run)>;
-using SinkKind = std::function<SinkFactory(RecipeTable& checkpoints)>;
 
 struct RecipeKinds {
   std::map<std::string, ModelKind> models;
@@ -63,33 +56,14 @@ struct TokenizerRecipe {
   std::int64_t vocabulary_size = 0;  // of a new one
 };
 
-struct LanguageRecipe {
+struct LanguageRecipe : CourseRecipe {
   std::string name;
   std::uint64_t seed = 1;
   std::filesystem::path model_from;  // a folder with a model whose tokenizer is taken; may be empty
   ModelFactory model;
   TokenizerRecipe tokenizer;
   LanguageDataRecipe data;
-
-  std::int64_t steps = 0;  // 0: from epochs
-  double epochs = 0;
-  std::int64_t batch = 8, accumulation = 1;
-  double clip = 1.0;
-  nn::Precision precision = nn::Precision::kFloat32;
-  bool recompute = false;
-
-  double lr = 3e-4;
-  AdamWSettings optimizer;
-  Schedule schedule;          // complete once the steps are known
-  double warm_up_part = 0.0;  // of all steps; or schedule.warm_up_steps
-
-  std::int64_t evaluate_every = 0, evaluation_batches = 0, patience = 0;
-  std::int64_t save_every = 0, log_every = 1;
-  SinkFactory sink;
 };
-
-// Also completes the schedule. Raises Error (bad input) when it does not fit into so many steps.
-void set_total_steps(LanguageRecipe& recipe, std::int64_t steps);
 
 // Raises Error (bad input) with the place of the first thing that is wrong. Call reader.finish() afterwards.
 LanguageRecipe read_language_recipe(RecipeReader& reader, const RecipeKinds& kinds, const std::string& default_name);

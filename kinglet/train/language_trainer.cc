@@ -28,10 +28,11 @@ LanguageTrainer::LanguageTrainer(std::shared_ptr<Decoder> decoder, std::shared_p
       optimizer_(parameters_of(*decoder_), settings_.optimizer),
       group_(std::move(group)) {
   TORCH_CHECK(settings_.accumulation > 0 && settings_.learning_rate, "accumulation and learning_rate must be set");
+  TORCH_CHECK(group_ == nullptr || settings_.objective == nullptr, "an objective trains in one process");
   if (group_) buckets_ = std::make_unique<GradientBuckets>(*group_, optimizer_.parameters());
 }
 
-std::pair<at::Tensor, std::int64_t> LanguageTrainer::loss_of(const LanguageBatch& batch) const {
+BatchLoss LanguageTrainer::token_loss(const LanguageBatch& batch) const {
   const nn::PrecisionGuard guard(settings_.precision);
   const at::Tensor hidden = decoder_->forward({batch.tokens, batch.positions, batch.first_key, nullptr});
   const at::Tensor labels = batch.labels.reshape({-1});
@@ -39,16 +40,49 @@ std::pair<at::Tensor, std::int64_t> LanguageTrainer::loss_of(const LanguageBatch
   return {loss, nn::counted_labels(labels)};
 }
 
+BatchLoss LanguageTrainer::training_loss(const LanguageBatch& batch, std::int64_t number) const {
+  if (!settings_.objective) return token_loss(batch);
+  const nn::PrecisionGuard guard(settings_.precision);
+  return settings_.objective->loss(*decoder_, batch, number);
+}
+
+void LanguageTrainer::clear_gradients() {
+  optimizer_.clear_gradients();
+  if (settings_.objective && settings_.objective->optimizer() != nullptr) {
+    settings_.objective->optimizer()->clear_gradients();
+  }
+}
+
+double LanguageTrainer::gradient_norm() const {
+  AdamW* const more = settings_.objective ? settings_.objective->optimizer() : nullptr;
+  const double norm = optimizer_.gradient_norm();
+  return more == nullptr ? norm : std::hypot(norm, more->gradient_norm());
+}
+
+void LanguageTrainer::update(double lr, double gradient_scale) {
+  const std::int64_t number = optimizer_.steps();
+  optimizer_.step(lr, gradient_scale);
+  if (settings_.objective && settings_.objective->optimizer() != nullptr) {
+    settings_.objective->optimizer()->step(settings_.objective->learning_rate(number), gradient_scale);
+  }
+}
+
+std::string LanguageTrainer::fingerprint() const {
+  const std::string objective = settings_.objective ? settings_.objective->fingerprint() : std::string();
+  return objective.empty() ? data_->fingerprint() : data_->fingerprint() + " " + objective;
+}
+
 StepReport LanguageTrainer::step() {
   StepReport report;
   const std::int64_t number = optimizer_.steps();
   report.lr = settings_.learning_rate(number);
-  optimizer_.clear_gradients();
+  clear_gradients();
   const std::int64_t rank = group_ ? group_->rank() : 0, world = group_ ? group_->world() : 1;
   double total = 0.0, counted = 0.0;
   for (std::int64_t i = 0; i < settings_.accumulation; ++i) {
-    const LanguageBatch batch = data_->batch((number * settings_.accumulation + i) * world + rank);
-    const auto [loss, count] = loss_of(batch);
+    const std::int64_t batch_number = (number * settings_.accumulation + i) * world + rank;
+    const LanguageBatch batch = data_->batch(batch_number);
+    const auto [loss, count] = training_loss(batch, batch_number);
     if (buckets_ && i + 1 == settings_.accumulation) buckets_->start();
     loss.backward();
     total += loss.item<double>();
@@ -67,15 +101,15 @@ StepReport LanguageTrainer::step() {
   // The gradient of the mean over all counted tokens of the step, however they fall into batches.
   const double mean = counted > 0 ? 1.0 / counted : 0.0;
   report.loss = total * mean;
-  report.gradient_norm = optimizer_.gradient_norm() * mean;
+  report.gradient_norm = gradient_norm() * mean;
   if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
-    optimizer_.clear_gradients();
+    clear_gradients();
     throw failed(fmt::format("step {}", number + 1),
                  fmt::format("the loss is {} and the gradient's norm {}", report.loss, report.gradient_norm),
                  "lower the learning rate or the clipping, or look at the data; the last checkpoint is good");
   }
   const bool clip = settings_.clip > 0 && report.gradient_norm > settings_.clip;
-  optimizer_.step(report.lr, clip ? mean * settings_.clip / report.gradient_norm : mean);
+  update(report.lr, clip ? mean * settings_.clip / report.gradient_norm : mean);
   report.step = optimizer_.steps();
   return report;
 }
@@ -97,7 +131,7 @@ double LanguageTrainer::evaluate(const LanguageData& data, std::int64_t count) c
   double total = 0.0;
   std::int64_t counted = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto [loss, tokens] = loss_of(data.batch(i));
+    const auto [loss, tokens] = token_loss(data.batch(i));
     total += loss.item<double>();
     counted += tokens;
   }

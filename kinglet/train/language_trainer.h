@@ -15,6 +15,7 @@
 #include "kinglet/train/adamw.h"
 #include "kinglet/train/gradient_buckets.h"
 #include "kinglet/train/language_data.h"
+#include "kinglet/train/language_objective.h"
 #include "kinglet/train/process_group.h"
 
 namespace kinglet {
@@ -25,6 +26,7 @@ struct LanguageSettings {
   nn::Precision precision = nn::Precision::kFloat32;
   AdamWSettings optimizer;
   std::function<double(std::int64_t step)> learning_rate;  // of step 0, 1, 2 ...
+  std::shared_ptr<LanguageObjective> objective;            // null: the loss of the next token; not with a group
 };
 
 struct StepReport {
@@ -65,8 +67,13 @@ class LanguageTrainer {
   const AdamW& optimizer() const { return optimizer_; }
 
  private:
-  // Sum of losses of a batch, and the number of its counted tokens.
-  std::pair<at::Tensor, std::int64_t> loss_of(const LanguageBatch& batch) const;
+  BatchLoss token_loss(const LanguageBatch& batch) const;
+  BatchLoss training_loss(const LanguageBatch& batch, std::int64_t number) const;
+  void clear_gradients();
+  // Of the decoder and of what the objective learns.
+  double gradient_norm() const;
+  void update(double lr, double gradient_scale);
+  std::string fingerprint() const;  // of the data and the objective
 
   std::shared_ptr<Decoder> decoder_;
   std::shared_ptr<const LanguageData> data_;

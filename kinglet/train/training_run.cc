@@ -23,7 +23,7 @@ class TrainingRun {
     saved_ = trainer_.steps();
     const std::int64_t first = trainer_.steps();
     while (trainer_.steps() < settings_.steps && !out_of_patience()) {
-      const StepReport report = trainer_.step();
+      const StepReport report = step();
       if (events_.on_step) events_.on_step(report);
       if (due(settings_.evaluate_every) || (settings_.evaluate_every > 0 && trainer_.steps() == settings_.steps)) {
         evaluate();
@@ -36,6 +36,16 @@ class TrainingRun {
 
  private:
   bool due(std::int64_t every) const { return every > 0 && trainer_.steps() % every == 0; }
+
+  // A step that was interrupted in the middle counts for nothing; what was finished before is saved.
+  StepReport step() {
+    try {
+      return trainer_.step();
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kInterrupted) stop();
+      throw;
+    }
+  }
 
   // Takes an evaluation into account; true when it is the best so far.
   bool count(double loss) {

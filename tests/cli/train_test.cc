@@ -286,9 +286,18 @@ TEST_F(Train, RefusesATokenizerLargerThanTheEmbedding) {
 }
 
 TEST_F(Train, StopsAtALossThatIsNoNumber) {
-  const ProcessResult result = train("run", {"optimizer.lr=1e38", "training.clip=0"});
+  ASSERT_EQ(train("run", {"training.steps=8"}).exit_code, 0);
+  auto bad = command("run", {"training.steps=16", "optimizer.lr=1e38", "training.clip=0"});
+  bad.emplace_back("--allow-changes");
+  const ProcessResult result = run_kinglet(bad);
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, AllOf(HasSubstr("step "), HasSubstr("the last checkpoint is good")));
+  EXPECT_THAT(result.err, AllOf(HasSubstr("step 1"), HasSubstr("the last checkpoint is good")));
+  // And so it is.
+  auto good = command("run", {"training.steps=16"});
+  good.insert(good.end(), {"--allow-changes", "--json"});
+  const ProcessResult later = run_kinglet(good);
+  ASSERT_EQ(later.exit_code, 0) << later.err;
+  EXPECT_EQ(json::parse(later.out)["first_step"], 8);
 }
 
 TEST_F(Train, AFullDiskLosesNothing) {

@@ -36,8 +36,9 @@ std::string all_of(const EncodedDocument& document) { return ByteTokenizer().dec
 
 TEST(TrainingText, OfAPlainTextEverythingIsTrained) {
   const EncodedDocument document = encode_document(read_one(R"({"text": "abc"})"), ByteTokenizer(), nullptr);
-  EXPECT_EQ(all_of(document), "abc");
-  EXPECT_EQ(trained_part(document), "abc");
+  // The tokenizer puts BOS before texts.
+  EXPECT_EQ(all_of(document), "<bos>abc");
+  EXPECT_EQ(trained_part(document), "<bos>abc");
 }
 
 TEST(TrainingText, ThePlainFormTrainsResponsesWithTheirEos) {
@@ -46,7 +47,7 @@ TEST(TrainingText, ThePlainFormTrainsResponsesWithTheirEos) {
           R"({"conversations": [{"from": "system", "value": "S"}, {"from": "human", "value": "Q1"}, {"from": "gpt", "value": "A1"}, {"from": "human", "value": "Q2"}, {"from": "gpt", "value": "A2"}]})"),
       ByteTokenizer(), nullptr);
   EXPECT_EQ(all_of(document),
-            "### System:\nS\n\n### Instruction:\nQ1\n\n### Response:\nA1<eos>"
+            "<bos>### System:\nS\n\n### Instruction:\nQ1\n\n### Response:\nA1<eos>"
             "\n\n### Instruction:\nQ2\n\n### Response:\nA2<eos>");
   EXPECT_EQ(trained_part(document), "A1<eos>A2<eos>");
 }

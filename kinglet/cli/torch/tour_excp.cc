@@ -286,7 +286,7 @@ void run_excp_stop(const TourOptions& options, TourReport& report) {
                    runs[2].losses == reference ? "resumes bit-identically" : "does NOT resume bit-identically"),
        "kinglet ckpt pack run.store my-run/ --lambda 1"});
 
-  TourSection section{"ExCP: checkpoint compression", {}, {}, {}};
+  TourSection section{"ExCP: checkpoint compression", {}, {}, {}, {}};
   section.paragraphs.push_back(fmt::format(
       "A convolutional classifier was trained for {} steps on Fashion-MNIST (seed {}); every {} steps it left a "
       "checkpoint "

@@ -159,14 +159,15 @@ void run_language_stop(const TourOptions& options, TourReport& report) {
                    stored.last_delta),
        fmt::format("the frequencies of tokens alone reach {:.2f}", frequencies), "kinglet train recipes/lm-tiny.toml"});
 
-  TourSection section{"Language core: a model learns a dictionary", {}, {}, {}};
+  TourSection section{"Language core: a model learns a dictionary", {}, {}, {}, {}};
   section.paragraphs = {
       fmt::format("The first process was killed with SIGKILL at step {}{}; the second one read the newest checkpoint, "
                   "step {}, from the store and went on. Everything is in {}.",
                   training.killed_at,
                   training.loss_when_killed ? fmt::format(" (training loss {:.2f})", *training.loss_when_killed) : "",
                   summary["first_step"].get<std::int64_t>(), stop.run.string()),
-      "What it writes by now, from the headword on:", text};
+      "What it writes by now, from the headword on:"};
+  section.quote = text;
   const auto lines = read_metrics(stop.run / "metrics.jsonl");
   LossCurveNames names;
   section.plots.push_back(loss_curve_svg(lines, "lm-tiny on GCIDE", names));

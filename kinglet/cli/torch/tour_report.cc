@@ -27,6 +27,16 @@ std::string html_table(const TourTable& table) {
   return html + "</table>\n";
 }
 
+std::string html_quote(const std::string& text) {
+  std::string html = "<blockquote>";
+  std::size_t begin = 0;
+  for (std::size_t end = 0; end != std::string::npos; begin = end + 1) {
+    end = text.find('\n', begin);
+    html += (begin > 0 ? "<br>" : "") + escape_xml(text.substr(begin, end - begin));
+  }
+  return html + "</blockquote>\n";
+}
+
 }  // namespace
 
 std::string to_terminal(const TourReport& report) {
@@ -54,6 +64,7 @@ std::string to_html(const TourReport& report) {
   for (const TourSection& section : report.sections) {
     html += "<h2>" + escape_xml(section.title) + "</h2>\n";
     for (const std::string& paragraph : section.paragraphs) html += "<p>" + escape_xml(paragraph) + "</p>\n";
+    if (!section.quote.empty()) html += html_quote(section.quote);
     for (const TourTable& table : section.tables) html += html_table(table);
     for (const std::string& plot : section.plots) html += plot;
   }

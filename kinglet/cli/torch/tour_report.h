@@ -26,6 +26,7 @@ struct TourSection {
   std::vector<std::string> paragraphs;  // plain text
   std::vector<TourTable> tables;
   std::vector<std::string> plots;  // SVG documents
+  std::string quote;               // what a model wrote, lines and all
 };
 
 struct TourReport {

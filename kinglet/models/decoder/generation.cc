@@ -89,7 +89,9 @@ class BatchGeneration {
     input.cache = &cache_;
     if (has_padding_) {
       const std::int64_t begin = cache_.length(), end = begin + tokens.size(1);
-      input.positions = (at::arange(begin, end, at::kLong).unsqueeze(0) - padding_).clamp_min(0);
+      // Padding stands at 0; sequences that ended may have no position left, which nobody looks at.
+      const std::int64_t last = decoder_.config().max_positions - 1;
+      input.positions = (at::arange(begin, end, at::kLong).unsqueeze(0) - padding_).clamp(0, last);
       input.first_key = padding_.expand({tokens.size(0), tokens.size(1)});
     }
     return decoder_.forward(input);

@@ -159,14 +159,15 @@ TEST_F(GenerationTest, ARepetitionPenaltyAvoidsWhatWasThere) {
   }
 }
 
-// 64 positions: 60 tokens leave room for four, and the token behind the last one needs none.
-TEST_F(GenerationTest, EndsAtTheLastPosition) {
-  const Prompts prompts = {std::vector<TokenId>(60, 9), std::vector<TokenId>(64, 9), {9}};
+// 64 positions: 60 tokens leave room for four, and the token behind the last one needs none. Rows that ended there stay
+// in the batch for a while, also with a table of positions.
+TEST_P(GenerationOf, EndsAtTheLastPosition) {
+  const Prompts prompts = {std::vector<TokenId>(60, 9), std::vector<TokenId>(64, 9), {9}, {9, 9}, {8}};
   const auto results = generate(*decoder, prompts, greedy(1000));
-  EXPECT_EQ(results[0].tokens.size(), 5U);
-  EXPECT_EQ(results[1].tokens.size(), 1U);
-  EXPECT_EQ(results[2].tokens.size(), 64U);
-  for (const Generation& one : results) EXPECT_EQ(one.finish, FinishReason::kLength);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(prompts[i].size() + results[i].tokens.size(), 65U);
+    EXPECT_EQ(results[i].finish, FinishReason::kLength);
+  }
 }
 
 TEST_F(GenerationTest, HasNothingToDo) {

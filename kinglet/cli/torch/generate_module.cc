@@ -1,0 +1,133 @@
+// The entry point of `kinglet generate` in libkinglet_torch.so.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+#include "kinglet/base/error.h"
+#include "kinglet/cli/generate_options.h"
+#include "kinglet/cli/torch_module.h"
+#include "kinglet/models/decoder/language_model.h"
+#include "kinglet/models/decoder/text_generation.h"
+#include "kinglet/train/torch_threads.h"
+
+namespace kinglet::cli {
+namespace {
+
+constexpr int kInterruptedCode = 130;
+
+GenerationOptions generation_options(const GenerateOptions& options, const LanguageModel& model) {
+  GenerationOptions result;
+  result.max_tokens = options.max_tokens;
+  result.choice = {options.temperature,        options.top_k, options.top_p, options.min_p,
+                   options.repetition_penalty, options.seed};
+  if (!options.ignore_eos) result.eos = model.eos;
+  result.log_probabilities = options.log_probabilities;
+  return result;
+}
+
+struct Prompt {
+  std::string text;
+  std::vector<TokenId> tokens;
+};
+
+// A template writes the special tokens itself.
+Prompt prompt_of(const GenerateOptions& options, const Tokenizer& tokenizer) {
+  if (!options.chat) return {options.prompt, encode_prompt(tokenizer, options.prompt)};
+  Json messages = Json::array();
+  if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
+  messages.push_back({{"role", "user"}, {"content", options.prompt}});
+  ChatOptions chat;
+  chat.add_generation_prompt = true;
+  Prompt prompt{load_chat_template(options.model, tokenizer).render(messages, chat), {}};
+  prompt.tokens = tokenizer.encode(prompt.text, false);
+  return prompt;
+}
+
+const char* finish_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kEos:
+      return "eos";
+    case FinishReason::kStopped:
+      return "stop";
+    case FinishReason::kInterrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+struct Speeds {
+  double prompt = 0.0, tokens = 0.0;  // tokens a second; 0: nothing to measure
+};
+
+// The first new token belongs to the prompt: it needs no step of its own.
+Speeds speeds_of(const Prompt& prompt, const TextGeneration& result) {
+  const auto rate = [](std::size_t count, double seconds) {
+    return count > 0 && seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
+  };
+  const std::size_t steps = result.generation.tokens.empty() ? 0 : result.generation.tokens.size() - 1;
+  return {rate(prompt.tokens.size(), result.prompt_seconds), rate(steps, result.token_seconds)};
+}
+
+void print_document(const GenerateOptions& options, const Prompt& prompt, const TextGeneration& result) {
+  const Speeds speeds = speeds_of(prompt, result);
+  nlohmann::json document = {{"text", options.echo ? prompt.text + result.text : result.text},
+                             {"tokens", result.generation.tokens},
+                             {"prompt_tokens", prompt.tokens},
+                             {"finish_reason", finish_name(result.generation.finish)},
+                             {"prompt_tokens_per_second", speeds.prompt},
+                             {"tokens_per_second", speeds.tokens}};
+  if (options.log_probabilities) document["log_probabilities"] = result.generation.log_probabilities;
+  print_json(document);
+}
+
+void write_text(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written) throw failed("stdout", "cannot write the result", "check the disk or the program that reads it");
+}
+
+void print_log_probabilities(const Tokenizer& tokenizer, const Generation& generation) {
+  for (std::size_t i = 0; i < generation.tokens.size(); ++i) {
+    const TokenId id = generation.tokens[i];
+    const std::string text = id < tokenizer.vocabulary_size() ? printable(tokenizer.token(id)) : std::string();
+    fmt::print(stderr, "{:>10.4f}  {:>8}  {}\n", generation.log_probabilities[i], id, text);
+  }
+}
+
+void print_speeds(const Prompt& prompt, const TextGeneration& result) {
+  const Speeds speeds = speeds_of(prompt, result);
+  fmt::print(stderr, "prompt {} tokens, {:.1f} tokens/s; new {} tokens, {:.1f} tokens/s; end: {}\n",
+             prompt.tokens.size(), speeds.prompt, result.generation.tokens.size(), speeds.tokens,
+             finish_name(result.generation.finish));
+}
+
+}  // namespace
+}  // namespace kinglet::cli
+
+extern "C" __attribute__((visibility("default"))) int kinglet_run_generate(const kinglet::cli::GenerateOptions& options,
+                                                                           const kinglet::cli::Globals& globals) {
+  using namespace kinglet;
+  using namespace kinglet::cli;
+  share_torch_threads();
+  check_token_choice(generation_options(options, {}).choice);  // before the weights are read
+  const LanguageModel model =
+      load_language_model(options.model, options.dtype == "bf16" ? WeightType::kBFloat16 : WeightType::kFloat32);
+  const Prompt prompt = prompt_of(options, *model.tokenizer);
+  std::function<void(std::string_view)> on_text;
+  if (!globals.json) {
+    if (options.echo) write_text(prompt.text);
+    on_text = write_text;
+  }
+  const TextGeneration result = generate_text(*model.decoder, *model.tokenizer, prompt.tokens,
+                                              generation_options(options, model), options.stop, on_text);
+  if (globals.json) {
+    print_document(options, prompt, result);
+  } else {
+    write_text("\n");
+    if (options.log_probabilities) print_log_probabilities(*model.tokenizer, result.generation);
+    if (!globals.quiet) print_speeds(prompt, result);
+  }
+  return result.generation.finish == FinishReason::kInterrupted ? kInterruptedCode : 0;
+}

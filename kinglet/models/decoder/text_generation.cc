@@ -1,0 +1,76 @@
+#include "kinglet/models/decoder/text_generation.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "kinglet/text/stop_strings.h"
+
+namespace kinglet {
+namespace {
+
+// The text of new tokens. What a token's text is depends on those before it (a word's leading blank), so the decoder
+// runs over the prompt first, whose text is dropped.
+class ContinuedText {
+ public:
+  ContinuedText(const Tokenizer& tokenizer, const std::vector<TokenId>& prompt) : stream_(tokenizer) {
+    std::size_t shown = 0;
+    for (const TokenId token : prompt) shown += stream_.push(token).size();
+    held_ = tokenizer.decode(prompt).substr(shown);
+  }
+  std::string push(TokenId token) { return without_prompt(stream_.push(token)); }
+  std::string finish() { return without_prompt(stream_.finish()); }
+
+ private:
+  // The end of the prompt may still be held back, and comes with the first new text then.
+  std::string without_prompt(std::string text) {
+    std::size_t same = 0;
+    while (same < std::min(held_.size(), text.size()) && text[same] == held_[same]) ++same;
+    text.erase(0, same);
+    held_ = text.empty() ? held_.substr(same) : std::string();
+    return text;
+  }
+
+  StreamDecoder stream_;
+  std::string held_;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point begin, Clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
+}  // namespace
+
+TextGeneration generate_text(Decoder& decoder, const Tokenizer& tokenizer, const std::vector<TokenId>& prompt,
+                             const GenerationOptions& options, const std::vector<std::string>& stop,
+                             const std::function<void(std::string_view)>& on_text) {
+  TextGeneration result;
+  StopStrings stop_strings(stop);
+  ContinuedText continued(tokenizer, prompt);
+  const auto show = [&](const std::string& text) {
+    result.text += text;
+    if (on_text && !text.empty()) on_text(text);
+  };
+  const Clock::time_point start = Clock::now();
+  Clock::time_point first = start;
+  const auto on_token = [&](const GeneratedToken& token) {
+    if (token.position == 0) first = Clock::now();
+    const bool is_end = std::find(options.eos.begin(), options.eos.end(), token.token) != options.eos.end();
+    // Models may have more embeddings than the vocabulary has tokens.
+    const bool is_text = token.token < tokenizer.vocabulary_size();
+    if (!is_end && is_text) show(stop_strings.push(continued.push(token.token)));
+    return !stop_strings.found();
+  };
+  result.generation = std::move(generate(decoder, {prompt}, options, on_token).at(0));
+  const Clock::time_point end = Clock::now();
+  show(stop_strings.push(continued.finish()));
+  show(stop_strings.finish());
+  if (stop_strings.found()) result.generation.finish = FinishReason::kStopped;
+  const bool any = !result.generation.tokens.empty();
+  result.prompt_seconds = seconds_between(start, any ? first : end);
+  result.token_seconds = any ? seconds_between(first, end) : 0.0;
+  return result;
+}
+
+}  // namespace kinglet
