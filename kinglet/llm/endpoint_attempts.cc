@@ -83,7 +83,7 @@ void EndpointModel::judge_attempts(Time now) {
 }
 
 void EndpointModel::judge(EndpointCall& call, Time now) {
-  if (call.outcome->kind != HttpOutcome::Kind::kUnreachable) admission_.reachable();
+  if (call.outcome->sent) admission_.reachable();
   admission_.learn_limits(number_or_zero(call.headers.limit_requests), number_or_zero(call.headers.limit_tokens));
   if (is_answer(call)) return judge_answer(call, now);
   const auto error = call.status == 200 ? std::nullopt : server_error_in(call.raw);

@@ -32,7 +32,6 @@ HttpTarget target_of(const EndpointOptions& options) {
     target.headers.push_back(options.api_key.header(options.key_header, options.key_prefix));
   target.proxy = options.proxy;
   target.certificate_authorities = options.certificate_authorities;
-  target.http2_without_tls = options.http2_without_tls;
   target.connect_timeout = options.connect_timeout;
   return target;
 }

@@ -33,7 +33,6 @@ struct EndpointOptions {
   std::string idempotency_header;    // when the endpoint honours one: it carries the run key (needs a ledger)
   std::string proxy;
   std::string certificate_authorities;
-  bool http2_without_tls = false;
 
   AdmissionOptions admission;
   std::int64_t assumed_reply_tokens = 1024;  // for token buckets, of calls without max_tokens

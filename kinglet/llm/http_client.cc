@@ -28,6 +28,20 @@ void prepare_curl() {
   });
 }
 
+bool is_unusable(CURLcode code) {
+  switch (code) {
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+      return true;
+    default:
+      return false;
+  }
+}
+
 struct Slist {
   curl_slist* list = nullptr;
   Slist() = default;
@@ -144,10 +158,9 @@ void HttpTransfer::prepare(const HttpTarget& target, const std::string& body, co
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(target.connect_timeout.count()));
   set(CURLOPT_MAXAGE_CONN, static_cast<long>(target.longest_idle.count()));
-  set(CURLOPT_HTTP_VERSION,
-      static_cast<long>(target.http2_without_tls ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_2TLS));
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   // With HTTP/2, wait for a connection under way rather than open one a call.
-  set(CURLOPT_PIPEWAIT, target.http2_without_tls || target.url.starts_with("https:") ? 1L : 0L);
+  set(CURLOPT_PIPEWAIT, target.url.starts_with("https:") ? 1L : 0L);
   if (!target.proxy.empty()) set(CURLOPT_PROXY, target.proxy.c_str());
   if (!target.certificate_authorities.empty()) set(CURLOPT_CAINFO, target.certificate_authorities.c_str());
 }
@@ -159,7 +172,9 @@ HttpOutcome HttpTransfer::outcome(CURLcode code) const {
   outcome.status = static_cast<int>(status);
   outcome.sent = body_sent_ > 0;
   if (code == CURLE_OK) return outcome;
-  outcome.kind = outcome.sent ? HttpOutcome::Kind::kBroken : HttpOutcome::Kind::kUnreachable;
+  outcome.kind = outcome.sent        ? HttpOutcome::Kind::kBroken
+                 : is_unusable(code) ? HttpOutcome::Kind::kUnusable
+                                     : HttpOutcome::Kind::kUnreachable;
   outcome.message = code == CURLE_SEND_FAIL_REWIND ? "the connection broke after the request was sent"
                     : error_[0] != '\0'            ? error_.data()
                                                    : curl_easy_strerror(code);

@@ -1,10 +1,10 @@
 // Many HTTP POSTs at once from one thread, over libcurl's multi interface and epoll: kept connections, HTTP/2 where a
 // server offers it, TLS with verification, proxies (also from http_proxy, https_proxy, no_proxy).
 //
-// Nothing is queued here: what is started is sent at once, so waiting time never counts as a timeout. There are no
-// timeouts but that of connecting; who waits for an answer cancels the transfer. Redirects are not followed. A request
-// is never sent a second time behind the caller's back: where libcurl would do that (a kept connection that broke), the
-// transfer ends as broken.
+// Nothing is queued here: what is started is sent at once (with TLS, once the first connection has told whether the
+// server speaks HTTP/2), so waiting time never counts as a timeout. There are no timeouts but that of connecting; who
+// waits for an answer cancels the transfer. Redirects are not followed. A request is never sent a second time behind
+// the caller's back: where libcurl would do that (a kept connection that broke), the transfer ends as broken.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,6 @@ struct HttpTarget {  // what the requests to one endpoint share
   std::vector<std::string> headers;     // "Name: value"
   std::string proxy;                    // empty: from the environment
   std::string certificate_authorities;  // a PEM file; empty: the system's
-  bool http2_without_tls = false;       // the server speaks HTTP/2 from the start on a plain connection
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::seconds longest_idle{30};  // a kept connection that idled longer is not used again
 };
@@ -32,6 +31,7 @@ struct HttpOutcome {
   enum class Kind {
     kAnswered,     // the whole answer has come
     kUnreachable,  // no connection (name, route, TLS): nothing was sent
+    kUnusable,     // there never will be one: a certificate that does not hold, a URL that is none; nothing was sent
     kBroken,       // the connection ended after it was established
   };
   Kind kind = Kind::kAnswered;

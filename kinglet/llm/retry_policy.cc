@@ -47,6 +47,7 @@ void ResponseHeaders::take(std::string_view name, std::string_view value) {
 Verdict verdict_of(const HttpOutcome& outcome, const ResponseHeaders& headers,
                    const std::optional<ServerError>& error) {
   if (outcome.kind == HttpOutcome::Kind::kUnreachable) return Verdict::kUnreachable;
+  if (outcome.kind == HttpOutcome::Kind::kUnusable) return Verdict::kRefused;
   const int status = outcome.status;
   if (outcome.kind == HttpOutcome::Kind::kBroken && (status == 0 || status == 200)) return Verdict::kInDoubt;
   if (status == 200) return Verdict::kAnswer;

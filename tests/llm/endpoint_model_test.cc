@@ -299,6 +299,29 @@ TEST(EndpointModel, LetsEndpointsShareOneClient) {
   EXPECT_EQ(ends, 20);
 }
 
+TEST(EndpointModel, GoesThroughAProxy) {
+  MockEndpoint mock({});
+  EndpointOptions options;
+  options.base_url = "http://model.invalid/v1";
+  options.proxy = "http://127.0.0.1:" + std::to_string(mock.server->port());
+  options.model = "mock";
+  EndpointModel model(mock.client, options);
+  EXPECT_TRUE(complete(model, asking("x")).done());
+}
+
+TEST(EndpointModel, StopsForGoodWhenTlsCannotBeSetUp) {
+  MockEndpoint mock({});
+  EndpointOptions options;
+  options.base_url = "https://127.0.0.1:" + std::to_string(mock.server->port()) + "/v1";
+  options.certificate_authorities = "/nonexistent/ca.pem";
+  options.model = "mock";
+  EndpointModel model(mock.client, options);
+  for (const ChatReply& reply : complete_all(model, numbered_requests(3))) {
+    EXPECT_EQ(reply.status, ReplyStatus::kRefused);
+    EXPECT_EQ(reply.doubtful, 0);
+  }
+}
+
 TEST(EndpointModel, RefusesOptionsThatCannotWork) {
   HttpClient client;
   const auto with = [&](std::string url, std::string model) {
