@@ -142,10 +142,13 @@ void EndpointModel::stop_sending() { end_waiting(ReplyStatus::kCancelled, "no mo
 void EndpointModel::end_waiting(ReplyStatus status, const std::string& error) {
   std::vector<CallId> ids;
   for (const auto& [id, call] : calls_) {
-    if (call->state == EndpointCall::State::kWaiting || call->state == EndpointCall::State::kPausing) ids.push_back(id);
+    const bool connecting = call->transfer != nullptr && !HttpClient::was_sent(*call->transfer);
+    if (connecting || call->state == EndpointCall::State::kWaiting || call->state == EndpointCall::State::kPausing) {
+      ids.push_back(id);
+    }
   }
   std::ranges::sort(ids);
-  for (const CallId id : ids) give_up(*calls_.at(id), status, error, false);
+  for (const CallId id : ids) abort(*calls_.at(id), status, error);
 }
 
 bool EndpointModel::poll(std::chrono::milliseconds wait) {

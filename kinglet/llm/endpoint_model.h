@@ -40,7 +40,7 @@ class EndpointModel final : public ChatModel, private HttpClient::Participant {
   std::size_t open_calls() const override { return calls_.size(); }
   std::string_view name() const override { return options_.model; }
 
-  // Sends nothing more: waiting calls end with kCancelled, those under way go on to their end.
+  // Calls of which nothing has been sent end with kCancelled, those under way go on to their end.
   void stop_sending();
 
   int in_flight() const { return admission_.in_flight(); }

@@ -68,6 +68,7 @@ class HttpTransfer {
 
   CURL* easy() const { return easy_; }
   HttpReceiver& receiver() const { return *receiver_; }
+  bool was_sent() const { return body_sent_ > 0; }
   void prepare(const HttpTarget& target, const std::string& body, const std::string& extra_header,
                HttpReceiver& receiver);
   HttpOutcome outcome(CURLcode code) const;
@@ -338,6 +339,8 @@ HttpTransfer* HttpClient::start(const HttpTarget& target, const std::string& bod
   }
   return handle;
 }
+
+bool HttpClient::was_sent(const HttpTransfer& transfer) { return transfer.was_sent(); }
 
 HttpOutcome HttpClient::cancel(HttpTransfer* transfer) {
   HttpOutcome outcome = transfer->outcome(CURLE_ABORTED_BY_CALLBACK);

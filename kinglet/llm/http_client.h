@@ -76,6 +76,8 @@ class HttpClient {
   // `receiver` and `body` must outlive the transfer. The handle is valid until on_end or cancel().
   HttpTransfer* start(const HttpTarget& target, const std::string& body, const std::string& extra_header,
                       HttpReceiver& receiver);
+  // Whether bytes of the body have left; while not, cancelling it has no consequences.
+  static bool was_sent(const HttpTransfer& transfer);
   // Closes the connection at once (HTTP/2: resets the stream). The outcome is kBroken or, when nothing was sent,
   // kUnreachable; on_end is not called.
   HttpOutcome cancel(HttpTransfer* transfer);
