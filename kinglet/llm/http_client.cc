@@ -260,10 +260,11 @@ bool HttpClient::State::tick_all() {
 }
 
 void HttpClient::State::wait_for_network(std::chrono::milliseconds wait) {
-  Clock::time_point until = Clock::now() + wait;
+  const Clock::time_point now = Clock::now();
+  Clock::time_point until = now + wait;
   if (curl_timer) until = std::min(until, *curl_timer);
   for (Participant* participant : participants) until = std::min(until, participant->next_tick());
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max(until, now) - now).count();
   const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()),
                                  static_cast<int>(std::clamp<std::int64_t>(left, 0, wait.count())));
   int running = 0;

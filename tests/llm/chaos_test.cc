@@ -48,7 +48,7 @@ TEST(Chaos, EveryCallEndsOnceUnderEveryFault) {
   behaviour.rates = {{MockFault::kRateLimit, 0.1}, {MockFault::kServerError, 0.1},  {MockFault::kReset, 0.05},
                      {MockFault::kCut, 0.05},      {MockFault::kErrorInside, 0.03}, {MockFault::kHang, 0.02}};
   MockEndpoint mock(behaviour, [](EndpointOptions& options) {
-    options.attempt_timeout = milliseconds(150);
+    options.attempt_timeout = milliseconds(400);
     options.max_doubtful_resends = 100;
     options.max_retries = 100;
   });
