@@ -61,6 +61,7 @@ int run(int argc, char** argv) {
   add_tokenize_command(app, globals);
   add_data_command(app, globals);
   add_train_command(app, globals);
+  add_reason_command(app, globals);
   add_verify24_command(app, globals);
   add_tour_command(app, globals);
   add_completion_command(app);

@@ -67,6 +67,7 @@ class Run {
     while (!waiting_.empty() || !jobs_.empty()) {
       if (interrupted()) cancel_all();
       check_interrupt();
+      if (!refusal_.empty()) stop_refused();
       while (!waiting_.empty() && jobs_.size() < static_cast<std::size_t>(plan_.questions_at_once)) start_next();
       for (std::size_t i = 0; i < jobs_.size();) {
         step(*jobs_[i]);
@@ -78,16 +79,18 @@ class Run {
         jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(i));
         progress.advance(1);
       }
-      if (!refusal_.empty()) {
-        cancel_all();
-        throw failed(model_.name(), refusal_, "what had ended is kept; give the same command to go on");
-      }
       poll();
     }
     return report();
   }
 
  private:
+  // What was refused is not recorded, so that it is asked again when the run goes on.
+  [[noreturn]] void stop_refused() {
+    cancel_all();
+    throw failed(model_.name(), refusal_, "what had ended is kept; give the same command to go on");
+  }
+
   void open_file() {
     lock_.emplace(plan_.out.string() + ".lock", "run file");
     const Json header = header_of(plan_, model_.name(), expert_.name());
