@@ -247,6 +247,8 @@ void add_search_options(CLI::App& command, ReasonOptions& options) {
   command.add_option("--step-rules", options.step_rules, "Checks of game24's steps: exact, left or none")
       ->type_name("RULES");
   command.add_flag("--allow-fractions", settings.allow_fractions, "Steps of game24 may leave fractions");
+  command.add_flag("--compact-prompts", settings.compact_prompts,
+                   "For a model that was trained on the steps (kinglet data game24)");
   command.add_flag("--drop-impossible", settings.drop_impossible, "Never keep what is judged impossible");
   command.add_flag("--no-correction", options.no_correction, "Answers stay as they are");
   command.add_flag("--no-examples", options.no_examples, "All trees get the plain question");

@@ -87,6 +87,7 @@ Json settings_to_json(const ForestSettings& settings) {
                {"expert_max_tokens", settings.expert_max_tokens},
                {"expert_may_answer", settings.expert_may_answer},
                {"fallback", settings.fallback},
+               {"compact_prompts", settings.compact_prompts},
                {"most_calls", settings.most_calls},
                {"most_tokens", settings.most_tokens}};
   if (settings.top_p) json["top_p"] = *settings.top_p;

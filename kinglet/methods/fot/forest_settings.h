@@ -64,6 +64,7 @@ struct ForestSettings {
   std::int64_t expert_max_tokens = 4096;
   bool expert_may_answer = false;  // an expert's answer that is none of the candidates counts
   bool fallback = false;           // one plain call when no tree is active
+  bool compact_prompts = false;    // game24: for a model that was trained on the steps
   // Limits of a question; 0: none. No call is begun beyond them, the vote is held with what is there.
   std::int64_t most_calls = 0;
   std::int64_t most_tokens = 0;  // completion tokens

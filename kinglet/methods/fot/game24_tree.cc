@@ -59,7 +59,7 @@ class Game24Search {
   // The steps that the model proposes from a state and that pass the rules, each once.
   Search<std::vector<Node>> propose(const Node& node) {
     std::vector<Node> children;
-    Messages prompt = propose_prompt(node.state);
+    Messages prompt = propose_prompt(node.state, length());
     ChatRequest request = make_request(context_, "propose", std::move(prompt));
     const ChatReply reply = co_await context_.board.ask(std::move(request));
     if (!reply.done()) {
@@ -101,7 +101,7 @@ class Game24Search {
   Search<std::vector<Node>> keep_best(std::vector<Node> layer) {
     std::vector<ChatRequest> requests;
     for (const Node& node : layer) {
-      Messages prompt = value_prompt(node.state);
+      Messages prompt = value_prompt(node.state, length());
       requests.push_back(make_request(context_, "value", std::move(prompt)));
     }
     if (requests.empty()) co_return layer;
@@ -147,6 +147,9 @@ class Game24Search {
     return true;
   }
 
+  PromptLength length() const {
+    return context_.settings.compact_prompts ? PromptLength::kCompact : PromptLength::kWithExamples;
+  }
   TraceNode& traced(const Node& node) { return result_.nodes[static_cast<std::size_t>(node.trace)]; }
 
   TreeContext& context_;

@@ -177,14 +177,18 @@ Messages summary_prompt(Task task, std::string_view question, std::string_view s
                                     query(task, question, nullptr), steps));
 }
 
-Messages propose_prompt(const std::vector<Rational>& state) {
-  std::string user(kProposeRules);
-  user += state.size() > 3 ? kFourNumbers : kThreeNumbers;
+Messages propose_prompt(const std::vector<Rational>& state, PromptLength length) {
+  std::string user;
+  if (length == PromptLength::kWithExamples) {
+    user += kProposeRules;
+    user += state.size() > 3 ? kFourNumbers : kThreeNumbers;
+  }
   user += fmt::format("Input: {}\nPossible next steps:", list_text(state));
   return {{"user", std::move(user)}};
 }
 
-Messages value_prompt(const std::vector<Rational>& state) {
+Messages value_prompt(const std::vector<Rational>& state, PromptLength length) {
+  if (length == PromptLength::kCompact) return {{"user", "Value: " + list_text(state)}};
   return {{"user", std::string(kValueRules) + list_text(state)}};
 }
 

@@ -38,9 +38,11 @@ Messages next_step_prompt(Task task, std::string_view question, std::string_view
 Messages step_value_prompt(Task task, std::string_view question, std::string_view steps);
 Messages summary_prompt(Task task, std::string_view question, std::string_view steps);
 
-// Game of 24: steps from three or four numbers, and the chances of what is left.
-Messages propose_prompt(const std::vector<Rational>& state);
-Messages value_prompt(const std::vector<Rational>& state);
+// Game of 24: steps from three or four numbers, and the chances of what is left. The compact ones are for models that
+// were trained on just this (game24_data.h): "Input: 4 9 10 13\nPossible next steps:" and "Value: 6 4".
+enum class PromptLength { kWithExamples, kCompact };
+Messages propose_prompt(const std::vector<Rational>& state, PromptLength length = PromptLength::kWithExamples);
+Messages value_prompt(const std::vector<Rational>& state, PromptLength length = PromptLength::kWithExamples);
 
 // The expert chooses among candidates, which are fenced off as data; none: it solves the question itself.
 struct Candidate {
