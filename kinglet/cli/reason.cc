@@ -2,10 +2,12 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/log.h"
 #include "kinglet/base/table.h"
 #include "kinglet/cli/command.h"
 #include "kinglet/cli/reason_options.h"
@@ -167,6 +169,30 @@ int read_run(const ReasonOptions& options, const Globals& globals) {
   if (!options.report.empty())
     write_file_atomically(options.report, as_bytes(fot::html_report(file.header, file.records)));
   return 0;
+}
+
+// What a user should know about the endpoint.
+void warn_about(const fot::RunPlan& plan, const std::vector<Json>& records) {
+  bool wanted = false, offered = false;
+  std::size_t forests = 0, alike = 0;
+  for (const fot::Arm& arm : plan.arms) wanted |= arm.settings.correction && plan.task != fot::Task::kGame24;
+  for (const Json& record : records) {
+    std::set<std::string> texts;
+    for (const Json& tree : record["trees"]) {
+      offered |= tree.contains("confidence");
+      texts.insert(tree.value("text", ""));
+    }
+    if (record["trees"].size() < 2 || plan.task == fot::Task::kGame24 || texts.count("") != 0) continue;
+    ++forests;
+    alike += texts.size() == 1 ? 1 : 0;
+  }
+  if (wanted && !offered && !records.empty()) {
+    log_warning("the model gives no log-probabilities: answers are corrected by rules only");
+  }
+  if (forests >= 5 && alike * 5 > forests * 4) {
+    log_warning("the trees of {} of {} questions wrote the same text: does the server heed temperature and seed?",
+                alike, forests);
+  }
 }
 
 int run_reason(const ReasonOptions& options, const Globals& globals) {

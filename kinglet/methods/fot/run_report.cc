@@ -20,7 +20,7 @@ h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:28px 0 8px}h3{font-siz
 p{margin:4px 0}.soft{color:var(--soft)}table{border-collapse:collapse;background:var(--card)}
 td,th{border:1px solid var(--line);padding:4px 10px;text-align:right}td:first-child,th:first-child{text-align:left}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:14px 16px;margin:14px 0}
-.card>pre.q{white-space:pre-wrap;font:inherit;margin:6px 0}.forest{display:flex;flex-wrap:wrap;gap:12px;margin:8px 0}
+.card>pre.q{white-space:pre-wrap;font:inherit;margin:6px 0}.forest{display:flex;flex-wrap:wrap;align-items:flex-start;gap:12px;margin:8px 0}
 .tree{border:1px solid var(--line);border-radius:6px;padding:6px 10px;max-width:100%;overflow-x:auto}
 .tree.off{opacity:.75;border-style:dashed}.unborn{border:1px dashed var(--line);border-radius:6px;padding:6px 10px;color:var(--soft)}
 .tag{display:inline-block;border-radius:10px;padding:0 8px;font-size:12px;color:#fff;background:var(--soft);margin-left:6px}
@@ -28,7 +28,7 @@ td,th{border:1px solid var(--line);padding:4px 10px;text-align:right}td:first-ch
 .vote{display:flex;align-items:center;gap:8px;margin:2px 0}.bar{height:12px;background:var(--live);border-radius:3px}
 .vote.first .bar{background:var(--won)}
 svg{display:block;max-width:none}svg text{font:11px system-ui,sans-serif;fill:var(--ink)}
-.e{fill:none;stroke:var(--line);stroke-width:1.4}.e.won{stroke:var(--won);stroke-width:2.4}.e.cut{stroke-dasharray:3 3}
+.e{fill:none;stroke:#aab4c3;stroke-width:1.4}.e.won{stroke:var(--won);stroke-width:2.4}.e.cut{stroke-dasharray:3 3}
 circle{stroke:var(--card);stroke-width:1}.live{fill:var(--live)}.won{fill:var(--won)}.e.won{fill:none}
 .cut{fill:none}circle.cut{fill:var(--card);stroke:var(--soft);stroke-width:1.4}
 circle.bad{fill:var(--bad)}circle.fixed{stroke:var(--fix);stroke-width:3}

@@ -104,11 +104,18 @@ std::string cut(const std::string& text, std::size_t longest) {
   return text.substr(0, end) + "\xE2\x80\xA6";
 }
 
+// The step without what is left; of an answer its last line, where it says what came out.
 std::string short_label(const Node& node) {
   std::string label = node.text.substr(0, node.text.find(" (left"));
-  label = label.substr(0, label.find('\n'));
-  return cut(label, kLongestLabel);
+  if (node.kind == "answer") {
+    label = label.substr(0, label.find_last_not_of(" \n") + 1);
+    const std::size_t last = label.rfind('\n');
+    if (last != std::string::npos) label = label.substr(last + 1);
+  }
+  return cut(label.substr(0, label.find('\n')), kLongestLabel);
 }
+
+bool has_label(const Node& node) { return node.on_path || node.kind == "root"; }
 
 std::string tip(const Node& node) {
   std::string text = cut(node.text, kLongestTip);
@@ -120,10 +127,11 @@ std::string tip(const Node& node) {
 double top(const Node& node) { return kMargin + kDown * node.layer; }
 
 std::string circle(const Node& node, std::size_t order, double largest) {
-  std::string look = node.note.starts_with("dropped") || (!node.kept && !node.note.empty() && !node.has_score) ? "bad"
-                     : !node.kept                                                                              ? "cut"
-                     : node.on_path                                                                            ? "won"
-                                                                                                               : "live";
+  const bool failed = node.kind == "answer" && !node.kept && node.text.empty();
+  std::string look = node.note.starts_with("dropped") || failed ? "bad"
+                     : !node.kept                               ? "cut"
+                     : node.on_path                             ? "won"
+                                                                : "live";
   if (node.kind == "refusal") look = "cut";
   if (node.corrected) look += " fixed";
   const double size = node.has_score && largest > 0 ? 4 + 5 * std::clamp(node.score / largest, 0.0, 1.0) : 5;
@@ -145,8 +153,8 @@ std::string tree_svg(const Json& tree, int number) {
   for (const Node& node : nodes) {
     layers = std::max(layers, node.layer);
     largest = std::max(largest, node.score);
+    if (has_label(node)) width = std::max(width, node.x + 20 + 6.5 * static_cast<double>(short_label(node).size()));
   }
-  width = std::max(width, 190.0);
   const double height = 2 * kMargin + kDown * layers;
   std::string svg = fmt::format(
       "<svg viewBox='0 0 {0:.0f} {1:.0f}' width='{0:.0f}' height='{1:.0f}' role='img' "
@@ -168,10 +176,9 @@ std::string tree_svg(const Json& tree, int number) {
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) svg += circle(nodes[i], i, largest);
   for (const Node& node : nodes) {
-    if (!node.on_path && node.kind != "root") continue;
-    const bool right = node.x > width / 2;
-    svg += fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='{}'>{}</text>\n", node.x + (right ? -11 : 11),
-                       top(node) - 9, right ? "end" : "start", escape_xml(short_label(node)));
+    if (!has_label(node)) continue;
+    svg += fmt::format("<text x='{:.1f}' y='{:.1f}'>{}</text>\n", node.x + 11, top(node) - 9,
+                       escape_xml(short_label(node)));
   }
   return svg + "</svg>\n";
 }
