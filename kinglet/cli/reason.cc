@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/files.h"
 #include "kinglet/base/log.h"
 #include "kinglet/base/table.h"
 #include "kinglet/cli/command.h"
@@ -212,6 +213,7 @@ int run_reason(const ReasonOptions& options, const Globals& globals) {
   ReasonModels models(options, simulated, options.out.empty() ? "" : options.out + ".calls");
   const fot::Grader grade = grader_of(data, task);
   const fot::RunReport report = fot::run_reasoning(plan, models.solver(), models.expert(), grade);
+  warn_about(plan, report.records);
   if (globals.json) {
     json result =
         plan.questions.size() == 1 && plan.arms.size() == 1 ? json(report.records[0]) : summary_json(report.records);
