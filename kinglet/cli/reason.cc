@@ -81,11 +81,7 @@ fot::Grader grader_of(const fot::Dataset& data, fot::Task task) {
     bool covered = false;
     for (const fot::TreeResult& tree : result.trees) covered |= fot::is_right(task, question, tree.label, answer);
     grade["covered"] = covered || grade["correct"].get<bool>();
-    if (known) {
-      const auto label =
-          fot::label_of(task, task == fot::Task::kMath ? fmt::format("\\boxed{{{}}}", *answer) : *answer);
-      grade["gold"] = label.value_or(*answer);
-    }
+    if (known) grade["gold"] = fot::gold_label(task, *answer);
     return grade;
   };
 }
@@ -206,8 +202,7 @@ int run_reason(const ReasonOptions& options, const Globals& globals) {
     for (const fot::Question& question : data.questions) {
       const auto gold = data.answers.find(question.id);
       if (gold == data.answers.end()) continue;
-      const auto label = fot::label_of(task, gold->second);
-      simulated.teach(task, question.text, label.value_or(gold->second));
+      simulated.teach(task, question.text, fot::gold_label(task, gold->second));
     }
   }
   ReasonModels models(options, simulated, options.out.empty() ? "" : options.out + ".calls");

@@ -170,12 +170,16 @@ ExampleBase read_examples(const std::filesystem::path& path) {
   return ExampleBase(std::move(examples));
 }
 
+std::string gold_label(Task task, const std::string& answer) {
+  return label_of(task, task == Task::kMath ? fmt::format("\\boxed{{{}}}", answer) : answer).value_or(answer);
+}
+
 bool is_right(Task task, const Question& question, const std::optional<std::string>& label,
               const std::optional<std::string>& answer) {
   if (!label) return false;
   if (task == Task::kGame24) return verify24(parse_puzzle(question.text, question.id), *label).correct;
   if (!answer) return false;
-  return label == label_of(task, task == Task::kMath ? fmt::format("\\boxed{{{}}}", *answer) : *answer);
+  return *label == gold_label(task, *answer);
 }
 
 }  // namespace kinglet::fot

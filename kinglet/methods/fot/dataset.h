@@ -37,6 +37,9 @@ Dataset parse_dataset(std::string_view bytes, const std::string& name, Task task
 // Solved examples: the same JSON lines, with worked answers ("solution" before "answer" where both are there).
 ExampleBase read_examples(const std::filesystem::path& path);
 
+// The label of a right answer as the file has it.
+std::string gold_label(Task task, const std::string& answer);
+
 // Whether an answer's label is right. Game24 needs no `answer`.
 bool is_right(Task task, const Question& question, const std::optional<std::string>& label,
               const std::optional<std::string>& answer);

@@ -56,7 +56,9 @@ class Writer {
   void add_state(const std::vector<Rational>& state) {
     if (!seen_.insert(list_text(state)).second) return;
     std::vector<Game24Step> good, other;
+    std::set<std::string> texts;  // equal numbers give equal steps
     for (Game24Step& step : all_steps(state, false)) {
+      if (!texts.insert(to_text(step)).second) continue;
       const bool solvable = solve24(step.left, Intermediates::kWhole).has_value();
       (solvable ? good : other).push_back(std::move(step));
     }

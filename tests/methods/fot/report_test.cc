@@ -10,6 +10,7 @@
 #include "tests/support/temporary_folder.h"
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/files.h"
 #include "kinglet/llm/scripted_model.h"
 #include "kinglet/methods/fot/dataset.h"
 #include "kinglet/methods/fot/game24_data.h"
@@ -149,8 +150,8 @@ TEST(Game24Data, TestPuzzlesAreNotTrainedOn) {
       EXPECT_TRUE(checked.step && !checked.rewritten) << line;
     }
   }
-  EXPECT_EQ(parse_dataset(as_text(read_file(folder / "test.txt")), "test.txt", Task::kGame24).questions.size(),
-            report.test_puzzles);
+  const Bytes test = read_file(folder / "test.txt");
+  EXPECT_EQ(parse_dataset(as_text(test), "test.txt", Task::kGame24).questions.size(), report.test_puzzles);
   EXPECT_THROW(write_game24_data(folder.path(), {.test_share = 2}), Error);
 }
 
