@@ -124,6 +124,9 @@ std::string tip(const Node& node) {
   return escape_xml(text);
 }
 
+// Seconds until a thought appears: in the order in which they came up, all of them within six.
+double delay_of(std::size_t order) { return std::min(0.07 * static_cast<double>(order), 6.0); }
+
 double top(const Node& node) { return kMargin + kDown * node.layer; }
 
 std::string circle(const Node& node, std::size_t order, double largest) {
@@ -135,11 +138,10 @@ std::string circle(const Node& node, std::size_t order, double largest) {
   if (node.kind == "refusal") look = "cut";
   if (node.corrected) look += " fixed";
   const double size = node.has_score && largest > 0 ? 4 + 5 * std::clamp(node.score / largest, 0.0, 1.0) : 5;
-  const double delay = std::min(0.07 * static_cast<double>(order), 6.0);
   return fmt::format(
       "<g class='n' style='animation-delay:{:.2f}s'><circle class='{}' cx='{:.1f}' cy='{:.1f}' r='{:.1f}'/>"
       "<title>{}</title></g>\n",
-      delay, look, node.x, top(node), size, tip(node));
+      delay_of(order), look, node.x, top(node), size, tip(node));
 }
 
 }  // namespace
@@ -171,14 +173,14 @@ std::string tree_svg(const Json& tree, int number) {
         node.on_path ? " won"
         : node.kept  ? ""
                      : " cut",
-        std::min(0.07 * static_cast<double>(i), 6.0), above.x, top(above), above.x, middle, node.x, middle, node.x,
-        top(node));
+        delay_of(i), above.x, top(above), above.x, middle, node.x, middle, node.x, top(node));
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) svg += circle(nodes[i], i, largest);
-  for (const Node& node : nodes) {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Node& node = nodes[i];
     if (!has_label(node)) continue;
-    svg += fmt::format("<text x='{:.1f}' y='{:.1f}'>{}</text>\n", node.x + 11, top(node) - 9,
-                       escape_xml(short_label(node)));
+    svg += fmt::format("<text class='n' style='animation-delay:{:.2f}s' x='{:.1f}' y='{:.1f}'>{}</text>\n", delay_of(i),
+                       node.x + 11, top(node) - 9, escape_xml(short_label(node)));
   }
   return svg + "</svg>\n";
 }
