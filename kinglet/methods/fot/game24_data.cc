@@ -1,6 +1,7 @@
 #include "kinglet/methods/fot/game24_data.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 
@@ -59,7 +60,7 @@ class Writer {
     std::set<std::string> texts;  // equal numbers give equal steps
     for (Game24Step& step : all_steps(state, false)) {
       if (!texts.insert(to_text(step)).second) continue;
-      const bool solvable = solve24(step.left, Intermediates::kWhole).has_value();
+      const bool solvable = reaches24(step.left);
       (solvable ? good : other).push_back(std::move(step));
     }
     shuffle(good, rng_);
@@ -71,10 +72,17 @@ class Writer {
     add(propose_prompt(state, PromptLength::kCompact), lines_of(steps));
     for (const Game24Step& step : steps) {
       if (!valued_.insert(list_text(step.left)).second) continue;
-      const bool solvable = solve24(step.left, Intermediates::kWhole).has_value();
+      const bool solvable = reaches24(step.left);
       add(value_prompt(step.left, PromptLength::kCompact), solvable ? "sure" : "impossible");
       if (step.left.size() == 3) add_state(step.left);
     }
+  }
+
+  bool reaches24(std::vector<Rational> numbers) {
+    std::sort(numbers.begin(), numbers.end());
+    const auto [known, is_new] = reaches24_.try_emplace(list_text(numbers), false);
+    if (is_new) known->second = solve24(numbers, Intermediates::kWhole).has_value();
+    return known->second;
   }
 
   std::string lines_of(const std::vector<Game24Step>& steps) {
@@ -101,6 +109,7 @@ class Writer {
   const Game24DataOptions& options_;
   Rng rng_;
   std::set<std::string> seen_, valued_;
+  std::map<std::string, bool> reaches24_;  // by the sorted numbers
   std::string train_, validation_;
   std::size_t records_ = 0;
 };
