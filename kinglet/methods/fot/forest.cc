@@ -145,12 +145,14 @@ class Forest::State {
       const std::string key = call.shared ? prompt_key(call.request) : std::string();
       if (!key.empty() && share(key, tree, call)) {
         delivered = true;
+      } else if (!key.empty() && shared_[key].waiting.size() > 1) {
+        continue;  // it is under way for another tree
       } else if (is_over_budget()) {
         result_.budget_reached = true;
         if (!key.empty()) shared_.erase(key);
         board(tree).deliver(call.number, over_budget());
         delivered = true;
-      } else if (key.empty() || shared_[key].waiting.size() == 1) {
+      } else {
         post(tree, call, key);
       }
     }

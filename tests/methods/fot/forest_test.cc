@@ -296,6 +296,22 @@ TEST(Forest, KeepsToItsBudget) {
   EXPECT_TRUE(result.label);
 }
 
+// Wherever the budget ends, also while trees wait for each other's calls, the forest comes to an end.
+TEST(Forest, EndsAtEveryBudget) {
+  const SimulatedModel model;
+  for (int calls = 1; calls < 40; ++calls) {
+    ForestSettings settings = plain(Base::kTotBfs, 6);
+    settings.width = 3;
+    settings.shuffle = false;
+    settings.most_calls = calls;
+    for (std::uint64_t shuffle = 0; shuffle < 4; ++shuffle) {
+      const auto result = run_forest({"p", "1 1 1 1"}, Task::kGame24, settings, model, shuffle);
+      EXPECT_FALSE(result.status.empty()) << calls << " calls, order " << shuffle;
+      EXPECT_LE(result.total().total_calls(), calls);
+    }
+  }
+}
+
 TEST(Forest, RefusesBadQuestionsAndSettings) {
   const ExampleBase none;
   EXPECT_THROW(Forest({"q", " \n"}, Task::kMath, {}, none), Error);
