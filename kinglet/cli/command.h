@@ -33,6 +33,8 @@ void add_tokenize_command(CLI::App& app, const Globals& globals);  // tokenize.c
 void add_data_command(CLI::App& app, const Globals& globals);      // data.cc: import inspect
 void add_distill_command(CLI::App& app, const Globals& globals);   // distill.cc; runs in libkinglet_torch.so
 void add_mock_server_command(CLI::App& app, const Globals& globals);  // mock_server.cc
+void add_reason_command(CLI::App& app, const Globals& globals);       // reason.cc
+void add_verify24_command(CLI::App& app, const Globals& globals);     // verify24.cc
 void add_train_command(CLI::App& app, const Globals& globals);        // train.cc; runs in libkinglet_torch.so
 void add_generate_command(CLI::App& app, const Globals& globals);     // generate.cc; runs in libkinglet_torch.so
 void add_eval_command(CLI::App& app, const Globals& globals);  // eval.cc: perplexity; runs in libkinglet_torch.so

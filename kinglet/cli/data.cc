@@ -9,6 +9,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/base/progress.h"
 #include "kinglet/cli/command.h"
+#include "kinglet/methods/fot/game24_data.h"
 #include "kinglet/text/data_import.h"
 #include "kinglet/text/data_summary.h"
 
@@ -122,6 +123,37 @@ void add_inspect(CLI::App& data, const Globals& globals) {
       ->type_name("N");
 }
 
+int run_game24(const std::string& out, const fot::Game24DataOptions& options, const Globals& globals) {
+  const fot::Game24DataReport report = fot::write_game24_data(out, options);
+  if (globals.json) {
+    print_json({{"records", report.train_records},
+                {"train_puzzles", report.train_puzzles},
+                {"test_puzzles", report.test_puzzles}});
+    return 0;
+  }
+  std::cout << fmt::format("{}: {} records of {} puzzles; {} other puzzles in test.txt\n", out, report.train_records,
+                           report.train_puzzles, report.test_puzzles);
+  return 0;
+}
+
+void add_game24(CLI::App& data, const Globals& globals) {
+  auto options = std::make_shared<fot::Game24DataOptions>();
+  auto out = std::make_shared<std::string>();
+  CLI::App* command = add_command(
+      data, "game24", "Make training data of the Game of 24: steps and what can become of them",
+      "kinglet data game24 --out game24/", [options, out, &globals] { return run_game24(*out, *options, globals); });
+  command->add_option("--out", *out, "Folder for train.jsonl, validation.jsonl and test.txt")
+      ->required()
+      ->type_name("FOLDER");
+  command->add_option("--test", options->test_share, "This part of the puzzles is for tests only (0.1)")
+      ->type_name("PART");
+  command->add_option("--orders", options->orders, "Orders of each puzzle (4)")->type_name("N");
+  command->add_option("--steps", options->steps, "Steps a record (8)")->type_name("N");
+  command->add_option("--corrupted", options->corrupted_left, "Part of the lines with a wrong list (0)")
+      ->type_name("PART");
+  command->add_option("--seed", options->seed, "Of the split and of what is drawn (0)")->type_name("N");
+}
+
 }  // namespace
 
 void add_data_command(CLI::App& app, const Globals& globals) {
@@ -130,6 +162,7 @@ void add_data_command(CLI::App& app, const Globals& globals) {
   data->require_subcommand(1);
   add_import(*data, globals);
   add_inspect(*data, globals);
+  add_game24(*data, globals);
 }
 
 }  // namespace kinglet::cli

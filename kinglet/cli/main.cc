@@ -65,6 +65,8 @@ int run(int argc, char** argv) {
   add_distill_command(app, globals);
   add_generate_command(app, globals);
   add_eval_command(app, globals);
+  add_reason_command(app, globals);
+  add_verify24_command(app, globals);
   add_tour_command(app, globals);
   add_completion_command(app);
   try {

@@ -1,0 +1,35 @@
+// Training data for a small model of the Game of 24: states with steps from them, and states with what can become of
+// them. Training and test puzzles are disjoint.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "kinglet/methods/fot/game24.h"
+
+namespace kinglet::fot {
+
+struct Game24DataOptions {
+  double test_share = 0.1;      // of the 1820 puzzles with numbers from 1 to 13
+  int orders = 4;               // of each training puzzle
+  int steps = 8;                // lines a reply: drawn from the possible steps, those that can still reach 24 first
+  double corrupted_left = 0.0;  // of the lines: one number of the list is wrong, so that there is something to correct
+  std::uint64_t seed = 0;
+};
+
+struct Game24Split {
+  std::vector<Puzzle> train, test;  // test: only puzzles with a solution in whole numbers
+};
+Game24Split split_puzzles(double test_share, std::uint64_t seed);
+
+struct Game24DataReport {
+  std::size_t train_records = 0, train_puzzles = 0, test_puzzles = 0;
+};
+
+// Writes folder/train.jsonl (records {"messages": [user, assistant]} with the compact prompts of prompts.h),
+// folder/validation.jsonl (a fiftieth of them, of other states) and folder/test.txt (a puzzle a line, for kinglet
+// reason --data). Raises Error (bad input) for options that make no sense.
+Game24DataReport write_game24_data(const std::filesystem::path& folder, const Game24DataOptions& options);
+
+}  // namespace kinglet::fot
