@@ -137,7 +137,10 @@ void NearestIndex::connect(std::size_t index, std::size_t level, const std::vect
     if (links.size() <= most_links(level)) continue;
     std::vector<Neighbour> near;
     for (const std::uint32_t one : links) near.push_back({one, cosine(vector(other), vector(one))});
-    std::sort(near.begin(), near.end(), nearer);
+    // Of equally near ones the youngest stay: old ones have more ways in.
+    std::sort(near.begin(), near.end(), [](const Neighbour& a, const Neighbour& b) {
+      return a.similarity != b.similarity ? a.similarity > b.similarity : a.index > b.index;
+    });
     links = spread_out(other, std::move(near), most_links(level));
   }
 }
