@@ -142,11 +142,11 @@ TEST_P(FuzzTarget, KeepsItsPromisesOnMutations) {
 
 INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          testing::Values("safetensors", "zip", "pickle", "torch_file", "step_file", "delta_frame",
-                                         "rans", "dcp", "gguf", "tokenizer_json", "recipe", "metrics",
-                                         "decoder_config", "chat_template", "jsonl"),
+                                         "rans", "dcp", "gguf", "tokenizer_json", "recipe", "metrics", "decoder_config",
+                                         "chat_template", "jsonl", "sse", "chat_reply"),
                          [](const auto& name) { return name.param; });
 
-TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 15U); }
+TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 17U); }
 
 }  // namespace
 }  // namespace kinglet::fuzz
