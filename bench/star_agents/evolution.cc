@@ -166,7 +166,7 @@ double clusters(double beta, Memory memory, std::uint64_t seed) {
     if (good.empty()) continue;
     const std::size_t winner = good[rng.below(good.size())];
     quality += success_rate(winner, cluster);
-    p.reward(winner, 1, beta);
+    p.reward(winner, rng.uniform(), beta);  // a composite score
     if (memory != Memory::kNone) bank.remember(embedding, winner);
   }
   return quality / kSeeds;
