@@ -31,9 +31,10 @@ void add_inspect_command(CLI::App& app, const Globals& globals);   // inspect.cc
 void add_ckpt_command(CLI::App& app, const Globals& globals);      // ckpt.cc: add pack watch list info get verify ...
 void add_tokenize_command(CLI::App& app, const Globals& globals);  // tokenize.cc
 void add_data_command(CLI::App& app, const Globals& globals);      // data.cc: import inspect
-void add_train_command(CLI::App& app, const Globals& globals);     // train.cc; runs in libkinglet_torch.so
-void add_tour_command(CLI::App& app, const Globals& globals);      // tour.cc; runs in libkinglet_torch.so
-void add_completion_command(CLI::App& app);                        // completion.cc: shell completion for bash
+void add_mock_server_command(CLI::App& app, const Globals& globals);  // mock_server.cc
+void add_train_command(CLI::App& app, const Globals& globals);        // train.cc; runs in libkinglet_torch.so
+void add_tour_command(CLI::App& app, const Globals& globals);         // tour.cc; runs in libkinglet_torch.so
+void add_completion_command(CLI::App& app);                           // completion.cc: shell completion for bash
 
 void print_json(const nlohmann::json& value);  // pretty, one trailing newline, to stdout
 

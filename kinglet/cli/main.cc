@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   add_inspect_command(app, globals);
   add_tokenize_command(app, globals);
   add_data_command(app, globals);
+  add_mock_server_command(app, globals);
   add_train_command(app, globals);
   add_tour_command(app, globals);
   add_completion_command(app);

@@ -23,9 +23,9 @@ using CallId = std::uint64_t;
 struct ChatCallbacks {
   // Optional. Pieces of the text as they arrive, whole UTF-8 characters. A call that is sent again begins anew, so
   // pieces are a preview: only `on_reply` counts.
-  std::function<void(std::string_view piece)> on_text;
+  std::function<void(std::string_view piece)> on_text{};
   // Required. Called exactly once a call, also for one that failed or was cancelled.
-  std::function<void(ChatReply reply)> on_reply;
+  std::function<void(ChatReply reply)> on_reply{};
 };
 
 class ChatModel {

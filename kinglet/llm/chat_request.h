@@ -62,6 +62,9 @@ std::string request_body(const ChatRequest& request, const RequestStyle& style);
 std::string run_key(const ChatRequest& request, std::string_view endpoint, std::string_view model);
 std::string content_key(const ChatRequest& request, std::string_view model);
 
+// A guess where nobody says how many tokens a text has: a quarter of its bytes.
+inline std::int64_t guessed_tokens(std::size_t bytes) { return static_cast<std::int64_t>(bytes + 3) / 4; }
+
 // An upper bound for the tokens of the prompt, without a tokenizer: no token is shorter than a byte, and templates add
 // a few tokens a message. About four times the true number for English.
 std::int64_t prompt_token_bound(const ChatRequest& request);

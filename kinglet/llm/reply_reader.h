@@ -41,6 +41,9 @@ class ReplyReader {
 
   // An error object in the body; after finish() for a JSON document.
   const std::optional<ServerError>& error() const { return error_; }
+  // What the body says about usage; nothing so far.
+  std::optional<TokenUsage> usage() const { return has_usage_ ? std::optional(reply_.usage) : std::nullopt; }
+  std::size_t text_bytes() const { return reply_.text.size() + reply_.reasoning.size(); }
   // The stream has said [DONE]; nothing of use follows.
   bool at_end() const { return at_end_; }
 
