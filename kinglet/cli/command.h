@@ -32,9 +32,12 @@ void add_ckpt_command(CLI::App& app, const Globals& globals);      // ckpt.cc: a
 void add_tokenize_command(CLI::App& app, const Globals& globals);  // tokenize.cc
 void add_data_command(CLI::App& app, const Globals& globals);      // data.cc: import inspect
 void add_mock_server_command(CLI::App& app, const Globals& globals);  // mock_server.cc
-void add_train_command(CLI::App& app, const Globals& globals);        // train.cc; runs in libkinglet_torch.so
-void add_tour_command(CLI::App& app, const Globals& globals);         // tour.cc; runs in libkinglet_torch.so
-void add_completion_command(CLI::App& app);                           // completion.cc: shell completion for bash
+void add_refine_command(CLI::App& app, const Globals& globals);       // refine.cc
+void add_score_command(CLI::App& app, const Globals& globals);  // score.cc; its scorers run in libkinglet_torch.so
+void add_judge_command(CLI::App& app, const Globals& globals);  // judge.cc
+void add_train_command(CLI::App& app, const Globals& globals);  // train.cc; runs in libkinglet_torch.so
+void add_tour_command(CLI::App& app, const Globals& globals);   // tour.cc; runs in libkinglet_torch.so
+void add_completion_command(CLI::App& app);                     // completion.cc: shell completion for bash
 
 void print_json(const nlohmann::json& value);  // pretty, one trailing newline, to stdout
 

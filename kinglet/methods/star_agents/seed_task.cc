@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/error.h"
 #include "kinglet/methods/star_agents/answer_check.h"
 
 namespace kinglet::star_agents {
@@ -63,7 +64,11 @@ void SeedTask::call(const std::string& model, ChatRequest request, const std::st
     outcome_.usage[role] += reply.usage;
     on_reply(std::move(reply));
   };
-  open_calls_[number] = {found->second, found->second->submit(std::move(request), std::move(callbacks))};
+  try {
+    open_calls_[number] = {found->second, found->second->submit(std::move(request), std::move(callbacks))};
+  } catch (const Error& error) {  // callbacks must not throw
+    environment_.stop(fmt::format("model '{}': {}", model, error.what()));
+  }
 }
 
 void SeedTask::cancel() {
