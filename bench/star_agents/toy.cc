@@ -335,6 +335,7 @@ void run(int seeds, int small_steps, int large_steps) {
     start_large.push_back(exact_match(large, seed + 5000));
     fmt::print("seed {}: the small model solves {:.3f}, the large one {:.3f}\n\n", run, start_small.back(),
                start_large.back());
+    std::fflush(stdout);
     const World world = make_world(small, large, seed);
     if (run == 1) print_gaps(world);
     for (const Arm& arm : arms) {
