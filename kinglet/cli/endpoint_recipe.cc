@@ -87,6 +87,10 @@ std::map<std::string, ChatModel*, std::less<>> Endpoints::models() const {
   return result;
 }
 
+void Endpoints::stop_sending() {
+  for (const auto& [name, model] : models_) model->stop_sending();
+}
+
 std::string Endpoints::cost_text() const {
   const CallCosts total = meter_.total();
   if (total.unpriced == 0 && total.calls > 0) return fmt::format("{:.4f} {}", total.money, currency_);

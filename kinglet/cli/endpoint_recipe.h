@@ -37,6 +37,7 @@ class Endpoints {
             InDoubtPolicy in_doubt);
 
   std::map<std::string, ChatModel*, std::less<>> models() const;
+  void stop_sending();  // of all: what is under way goes on to its end
   const CostMeter& meter() const { return meter_; }
   LedgerSummary ledger_summary() { return ledger_.summary(); }
   std::string cost_text() const;  // "1.25 USD", or "12,300 tokens" without prices

@@ -155,7 +155,7 @@ int run_refine(const Arguments& arguments, const Globals& globals) {
   };
   const star_agents::RunStatistics statistics = star_agents::run_in_folder(
       {plan.recipe, seeds, folder, "Refined: " + name, [&] { return facts_of(endpoints); }, on_progress},
-      {endpoints.models(), small.get(), large.get(), nullptr, nullptr});
+      {endpoints.models(), small.get(), large.get(), nullptr, nullptr, [&] { endpoints.stop_sending(); }});
   progress.finish();
   for (const std::string& warning : statistics.warnings()) log_warning("{}", warning);
 

@@ -143,10 +143,10 @@ TEST_P(FuzzTarget, KeepsItsPromisesOnMutations) {
 INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          testing::Values("safetensors", "zip", "pickle", "torch_file", "step_file", "delta_frame",
                                          "rans", "dcp", "gguf", "tokenizer_json", "recipe", "metrics", "decoder_config",
-                                         "chat_template", "jsonl", "sse", "chat_reply"),
+                                         "chat_template", "jsonl", "sse", "chat_reply", "seeds", "verdict"),
                          [](const auto& name) { return name.param; });
 
-TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 17U); }
+TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 19U); }
 
 }  // namespace
 }  // namespace kinglet::fuzz

@@ -20,6 +20,7 @@
 namespace kinglet::star_agents {
 namespace {
 
+constexpr std::chrono::seconds kDrain(60);
 constexpr int kCancelRounds = 100'000;      // each ends at least one cancelled call
 constexpr std::size_t kScoreTogether = 64;  // items; fewer only when nothing else goes on
 
@@ -30,7 +31,7 @@ class Run {
         settings_(settings),
         models_(models),
         observer_(observer),
-        environment_{settings, models.chat, [this](const std::string& why) { stop_reason_ = why; }},
+        environment_{settings, models.chat, [this](const std::string& why) { stop_reason_ = why; }, false},
         order_(seed_order(seeds, settings.run_seed)),
         probabilities_(settings.pairs.size(), settings.floor) {
     if (uses_memory()) bank_.emplace(models.embedder->dimension(), settings.memory);
@@ -49,6 +50,19 @@ class Run {
       while (planned < waves && planned <= committed_waves_ + settings_.lag) plan(planned++);
       advance();
       if (std::all_of(open_.front().begin(), open_.front().end(), is_done)) commit();
+    }
+  }
+
+  // Answers under way are paid for: they are received, so that the next start finds them.
+  void drain() {
+    environment_.stopping = true;
+    if (!models_.stop_sending) return;
+    const auto end = std::chrono::steady_clock::now() + kDrain;
+    models_.stop_sending();
+    const auto busy = [](const ChatModel* model) { return model->open_calls() > 0; };
+    while (std::any_of(distinct_models_.begin(), distinct_models_.end(), busy) &&
+           std::chrono::steady_clock::now() < end) {
+      for (ChatModel* model : distinct_models_) model->poll(std::chrono::milliseconds(20));
     }
   }
 
@@ -251,6 +265,7 @@ void refine(const std::vector<Seed>& seeds, const Settings& settings, const RunM
   try {
     run.run();
   } catch (...) {
+    run.drain();
     run.cancel_all();
     throw;
   }

@@ -25,6 +25,9 @@ struct RunModels {
   Scorer* large = nullptr;  // for kDual
   ScoreCache* scores = nullptr;
   Embedder* embedder = nullptr;  // for the memory bank
+  // Makes the models drop calls that were not sent yet; asked for when the run is interrupted, so that what is under
+  // way, and will be paid, can still be received. May be missing.
+  std::function<void()> stop_sending;
 };
 
 struct WaveState {
@@ -45,7 +48,8 @@ struct RunObserver {
 std::vector<std::size_t> seed_order(const std::vector<Seed>& seeds, std::uint64_t run_seed);
 
 // Raises Error: bad input for settings or models that do not fit; failed when a model takes no calls or a budget is
-// used up (start again to go on); interrupted after open calls were cancelled.
+// used up (start again to go on); interrupted after answers under way were waited for, up to a minute, and the rest
+// cancelled.
 void refine(const std::vector<Seed>& seeds, const Settings& settings, const RunModels& models,
             const RunObserver& observer);
 

@@ -47,6 +47,7 @@ const ResponseAgent& SeedTask::response_agent(std::size_t candidate) const {
 
 void SeedTask::call(const std::string& model, ChatRequest request, const std::string& role, const std::string& slot,
                     std::function<void(ChatReply)> on_reply) {
+  if (environment_.stopping) return;
   request.role = role;
   request.slot = seed_.id + "/" + slot;
   request.priority = priority_of(wave_, role);

@@ -25,6 +25,7 @@ struct TaskEnvironment {
   // Told when a call shows that the run cannot go on: a model that takes no calls, a budget that is used up. The task
   // then never ends.
   std::function<void(const std::string&)> stop;
+  bool stopping = false;  // no further calls are made
 };
 
 // Must stay where it is while calls are open: callbacks point to it. Not for use from several threads.
