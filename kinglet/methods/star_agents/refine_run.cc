@@ -1,6 +1,7 @@
 #include "kinglet/methods/star_agents/refine_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -106,7 +107,7 @@ std::map<std::pair<std::string, std::string>, ExpectedCalls> expected_calls(cons
   const auto add = [&](const std::string& model, const std::string& role, double times, std::int64_t prompt,
                        std::int64_t completion) {
     ExpectedCalls& one = result[{model, role}];
-    one.calls += static_cast<std::int64_t>(times * static_cast<double>(count));
+    one.calls += static_cast<std::int64_t>(std::ceil(times * static_cast<double>(count)));
     one.prompt_tokens += static_cast<std::int64_t>(times * static_cast<double>(prompt));
     one.completion_tokens += static_cast<std::int64_t>(times * static_cast<double>(completion * count));
   };
