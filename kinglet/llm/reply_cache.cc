@@ -18,6 +18,7 @@ constexpr int kStoresACommit = 256;
 struct ReplyCache::Database {
   explicit Database(const std::filesystem::path& path) : file(path, SqliteDatabase::Durability::kOrdered) {
     file.prepare_schema(kApplicationId, kVersion, "CREATE TABLE replies(key TEXT PRIMARY KEY, reply TEXT NOT NULL)");
+    statements = std::make_unique<Statements>(file);
   }
   struct Statements {
     explicit Statements(SqliteDatabase& file)
@@ -26,7 +27,7 @@ struct ReplyCache::Database {
     SqliteStatement find, store;
   };
   SqliteDatabase file;
-  std::unique_ptr<Statements> statements = std::make_unique<Statements>(file);
+  std::unique_ptr<Statements> statements;
   int uncommitted = 0;
 };
 

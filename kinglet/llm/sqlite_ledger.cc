@@ -56,6 +56,7 @@ std::string unpacked(const std::string& bytes, const std::string& where) {
 struct SqliteLedger::Database {
   explicit Database(const std::filesystem::path& path) : file(path, SqliteDatabase::Durability::kEachCommit) {
     file.prepare_schema(kApplicationId, kVersion, kSchema);
+    statements = std::make_unique<Statements>(file);
   }
 
   struct Statements {
@@ -73,7 +74,7 @@ struct SqliteLedger::Database {
     SqliteStatement find, attempts, call_sent, attempt_sent, attempt_ended, call_ended;
   };
   SqliteDatabase file;
-  std::unique_ptr<Statements> statements = std::make_unique<Statements>(file);
+  std::unique_ptr<Statements> statements;
 };
 
 SqliteLedger::SqliteLedger(const std::filesystem::path& path) : SqliteLedger(path, Options()) {}

@@ -18,6 +18,7 @@
 #include "tests/support/temporary_folder.h"
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/files.h"
 #include "kinglet/base/rng.h"
 #include "kinglet/llm/sqlite_ledger.h"
 

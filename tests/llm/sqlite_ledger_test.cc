@@ -10,6 +10,7 @@
 #include "tests/support/temporary_folder.h"
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/files.h"
 #include "kinglet/llm/sqlite.h"
 
 namespace kinglet {
