@@ -86,8 +86,9 @@ struct World {
   MockServer server;
 };
 
-// Starts the program and kills it after a while, if it lives so long.
-void run_and_kill(std::vector<std::string> arguments, std::chrono::milliseconds after) {
+// Starts the program and kills it when the server has accepted so many calls more, or when it has ended.
+void run_and_kill(std::vector<std::string> arguments, const MockServer& server, std::uint64_t calls) {
+  const std::uint64_t goal = server.statistics().accepted + calls;
   arguments.insert(arguments.begin(), KINGLET_PROGRAM);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -99,7 +100,10 @@ void run_and_kill(std::vector<std::string> arguments, std::chrono::milliseconds 
     execv(argv[0], argv.data());
     _exit(127);
   }
-  std::this_thread::sleep_for(after);
+  while (server.statistics().accepted < goal) {
+    if (waitpid(child, nullptr, WNOHANG) == child) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
 }
@@ -142,7 +146,7 @@ TEST(Refine, KilledAndStartedAgainItPaysForNothingTwice) {
   Rng rng(3);
   constexpr int kKills = 8;
   for (int i = 0; i < kKills; ++i) {
-    run_and_kill(world.command("killed"), std::chrono::milliseconds(60 + rng.below(250)));
+    run_and_kill(world.command("killed"), world.server, 5 + rng.below(50));
   }
   const auto result = run_kinglet(world.command("killed", {"--json"}));
   ASSERT_EQ(result.exit_code, 0) << result.err;
