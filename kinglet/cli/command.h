@@ -35,11 +35,14 @@ void add_distill_command(CLI::App& app, const Globals& globals);   // distill.cc
 void add_mock_server_command(CLI::App& app, const Globals& globals);  // mock_server.cc
 void add_reason_command(CLI::App& app, const Globals& globals);       // reason.cc
 void add_verify24_command(CLI::App& app, const Globals& globals);     // verify24.cc
-void add_train_command(CLI::App& app, const Globals& globals);        // train.cc; runs in libkinglet_torch.so
-void add_generate_command(CLI::App& app, const Globals& globals);     // generate.cc; runs in libkinglet_torch.so
-void add_eval_command(CLI::App& app, const Globals& globals);  // eval.cc: perplexity; runs in libkinglet_torch.so
-void add_tour_command(CLI::App& app, const Globals& globals);  // tour.cc; runs in libkinglet_torch.so
-void add_completion_command(CLI::App& app);                    // completion.cc: shell completion for bash
+void add_refine_command(CLI::App& app, const Globals& globals);       // refine.cc
+void add_score_command(CLI::App& app, const Globals& globals);     // score.cc; its scorers run in libkinglet_torch.so
+void add_judge_command(CLI::App& app, const Globals& globals);     // judge.cc
+void add_train_command(CLI::App& app, const Globals& globals);     // train.cc; runs in libkinglet_torch.so
+void add_generate_command(CLI::App& app, const Globals& globals);  // generate.cc; runs in libkinglet_torch.so
+void add_eval_command(CLI::App& app, const Globals& globals);      // eval.cc: perplexity; runs in libkinglet_torch.so
+void add_tour_command(CLI::App& app, const Globals& globals);      // tour.cc; runs in libkinglet_torch.so
+void add_completion_command(CLI::App& app);                        // completion.cc: shell completion for bash
 
 void print_json(const nlohmann::json& value);  // pretty, one trailing newline, to stdout
 

@@ -61,6 +61,9 @@ int run(int argc, char** argv) {
   add_tokenize_command(app, globals);
   add_data_command(app, globals);
   add_mock_server_command(app, globals);
+  add_refine_command(app, globals);
+  add_score_command(app, globals);
+  add_judge_command(app, globals);
   add_train_command(app, globals);
   add_distill_command(app, globals);
   add_generate_command(app, globals);
