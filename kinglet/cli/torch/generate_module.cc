@@ -45,15 +45,15 @@ Prompt prompt_of(const GenerateOptions& options, const Tokenizer& tokenizer) {
   return prompt;
 }
 
-const char* finish_name(FinishReason reason) {
+const char* finish_name(GenerationEnd reason) {
   switch (reason) {
-    case FinishReason::kLength:
+    case GenerationEnd::kLength:
       return "length";
-    case FinishReason::kEos:
+    case GenerationEnd::kEos:
       return "eos";
-    case FinishReason::kStopped:
+    case GenerationEnd::kStopped:
       return "stop";
-    case FinishReason::kInterrupted:
+    case GenerationEnd::kInterrupted:
       return "interrupted";
   }
   return "";
@@ -131,5 +131,5 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_generate(const
     if (options.log_probabilities) print_log_probabilities(*model.tokenizer, result.generation);
     if (!globals.quiet) print_speeds(prompt, result);
   }
-  return result.generation.finish == FinishReason::kInterrupted ? kInterruptedCode : 0;
+  return result.generation.finish == GenerationEnd::kInterrupted ? kInterruptedCode : 0;
 }

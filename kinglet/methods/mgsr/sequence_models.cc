@@ -29,7 +29,7 @@ std::vector<std::vector<TokenId>> continuations(Decoder& model, const std::vecto
       model, texts, options, [&](const GeneratedToken& token) { return token.position + 1 < room[token.sequence]; });
   std::vector<std::vector<TokenId>> result;
   for (const Generation& generation : generations) {
-    if (generation.finish == FinishReason::kInterrupted) throw Error(ErrorKind::kInterrupted, "", "interrupted");
+    if (generation.finish == GenerationEnd::kInterrupted) throw Error(ErrorKind::kInterrupted, "", "interrupted");
     std::vector<TokenId> tokens = generation.tokens;
     // Rows behind the vocabulary are padding of the matrix; an untrained model may still choose one.
     const auto outside =

@@ -153,16 +153,16 @@ class BatchGeneration {
     if (options_.log_probabilities) result.log_probabilities.push_back(log_probability);
     if (options_.choice.repetition_penalty != 1.0) sequence.see(token);
     const bool goes_on = !on_token_ || on_token_({sequence.number, position, token, log_probability});
-    const auto finish = [&](FinishReason reason) {
+    const auto finish = [&](GenerationEnd reason) {
       sequence.finished = true;
       result.finish = reason;
     };
     if (std::find(options_.eos.begin(), options_.eos.end(), token) != options_.eos.end()) {
-      finish(FinishReason::kEos);
+      finish(GenerationEnd::kEos);
     } else if (!goes_on) {
-      finish(FinishReason::kStopped);
+      finish(GenerationEnd::kStopped);
     } else if (position + 1 >= sequence.limit) {
-      finish(FinishReason::kLength);
+      finish(GenerationEnd::kLength);
     }
   }
 
@@ -191,7 +191,7 @@ class BatchGeneration {
   bool interrupt() {
     if (!interrupted()) return false;
     for (Sequence& sequence : sequences_) {
-      if (!sequence.finished) sequence.result.finish = FinishReason::kInterrupted;
+      if (!sequence.finished) sequence.result.finish = GenerationEnd::kInterrupted;
       sequence.finished = true;
     }
     return true;

@@ -19,7 +19,7 @@ struct GenerationOptions {
   std::int64_t prompt_piece = 512;   // tokens of the prompts that are computed at once
 };
 
-enum class FinishReason {
+enum class GenerationEnd {
   kLength,       // max_tokens, or the model's last position
   kEos,          // the last token is one of options.eos
   kStopped,      // the callback ended it
@@ -29,7 +29,7 @@ enum class FinishReason {
 struct Generation {
   std::vector<TokenId> tokens;            // new ones, with the eos that ended them
   std::vector<double> log_probabilities;  // of `tokens`, when asked for; see GeneratedToken
-  FinishReason finish = FinishReason::kLength;
+  GenerationEnd finish = GenerationEnd::kLength;
 };
 
 struct GeneratedToken {

@@ -66,7 +66,7 @@ TextGeneration generate_text(Decoder& decoder, const Tokenizer& tokenizer, const
   const Clock::time_point end = Clock::now();
   show(stop_strings.push(continued.finish()));
   show(stop_strings.finish());
-  if (stop_strings.found()) result.generation.finish = FinishReason::kStopped;
+  if (stop_strings.found()) result.generation.finish = GenerationEnd::kStopped;
   const bool any = !result.generation.tokens.empty();
   result.prompt_seconds = seconds_between(start, any ? first : end);
   result.token_seconds = any ? seconds_between(first, end) : 0.0;

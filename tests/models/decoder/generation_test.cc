@@ -60,7 +60,7 @@ TEST_P(GenerationOf, ContinuesAsTransformersDoes) {
   const std::vector<TokenId> prompt(expected.begin(), expected.begin() + 4);
   const auto result = generate(*decoder, {prompt}, greedy(16));
   EXPECT_EQ(result.at(0).tokens, std::vector<TokenId>(expected.begin() + 4, expected.end()));
-  EXPECT_EQ(result[0].finish, FinishReason::kLength);
+  EXPECT_EQ(result[0].finish, GenerationEnd::kLength);
 }
 
 // With padding on the left, in pieces, and with rows that end early and are dropped.
@@ -84,7 +84,7 @@ TEST_P(GenerationOf, BatchesGiveTheTokensOfEachPromptAlone) {
     const auto ended = generate(*decoder, kPrompts, options, ending);
     for (std::size_t i = 0; i < kPrompts.size(); ++i) {
       EXPECT_EQ(ended[i].tokens, std::vector<TokenId>(alone[i].begin(), alone[i].begin() + 5 * i + 2));
-      EXPECT_EQ(ended[i].finish, FinishReason::kStopped);
+      EXPECT_EQ(ended[i].finish, GenerationEnd::kStopped);
     }
   }
 }
@@ -125,7 +125,7 @@ TEST_F(GenerationTest, EndsBehindEos) {
     const auto& tokens = all[i].tokens;
     const auto end = std::find_first_of(tokens.begin(), tokens.end(), options.eos.begin(), options.eos.end());
     EXPECT_EQ(ended[i].tokens, std::vector<TokenId>(tokens.begin(), end == tokens.end() ? end : end + 1));
-    EXPECT_EQ(ended[i].finish, end == tokens.end() ? FinishReason::kLength : FinishReason::kEos);
+    EXPECT_EQ(ended[i].finish, end == tokens.end() ? GenerationEnd::kLength : GenerationEnd::kEos);
   }
 }
 
@@ -166,7 +166,7 @@ TEST_P(GenerationOf, EndsAtTheLastPosition) {
   const auto results = generate(*decoder, prompts, greedy(1000));
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     EXPECT_EQ(prompts[i].size() + results[i].tokens.size(), 65U);
-    EXPECT_EQ(results[i].finish, FinishReason::kLength);
+    EXPECT_EQ(results[i].finish, GenerationEnd::kLength);
   }
 }
 

@@ -67,11 +67,11 @@ TEST_F(TextGenerationTest, StopTextsAndEos) {
   options.max_tokens = static_cast<std::int64_t>(tokens.size()) - 1;
   const TextGeneration stopped = generate_text(*decoder, *tokenizer, prompt, options, {"\U0001F98B"});
   EXPECT_EQ(stopped.text, "x of");
-  EXPECT_EQ(stopped.generation.finish, FinishReason::kStopped);
+  EXPECT_EQ(stopped.generation.finish, GenerationEnd::kStopped);
   options.eos = {tokens.back()};
   const TextGeneration ended = generate_text(*decoder, *tokenizer, prompt, options);
   EXPECT_EQ(ended.text + tokenizer->token(tokens.back()), "x of\U0001F98Ban");
-  EXPECT_EQ(ended.generation.finish, FinishReason::kEos);
+  EXPECT_EQ(ended.generation.finish, GenerationEnd::kEos);
   EXPECT_THROW(generate_text(*decoder, *tokenizer, prompt, options, {""}), Error);
 }
 
