@@ -7,6 +7,21 @@
 
 namespace kinglet::cli {
 
+void add_train_options(CLI::App& command, TrainOptions& options, const std::string& page, const std::string& prepared) {
+  command.add_option("recipe", options.recipe, "The recipe (" + page + " has the keys)")
+      ->required()
+      ->type_name("FILE.toml");
+  command.add_option("--out", options.out, "The run folder (runs/<name of the recipe>)")->type_name("FOLDER");
+  command.add_option("--set", options.sets, "Change a key of the recipe; may be given again")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_flag("--allow-changes", options.allow_changes,
+                   "Go on although optimizer, schedule or training settings differ from those of the run");
+  command.add_flag("--dry-run", options.dry_run, "Prepare " + prepared + ", and stop");
+  command.add_flag("--print-recipe", options.print_recipe, "Print the recipe with every default filled in, and stop");
+}
+
 void add_train_command(CLI::App& app, const Globals& globals) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* command =
@@ -14,18 +29,7 @@ void add_train_command(CLI::App& app, const Globals& globals) {
                   "kinglet train recipes/lm-tiny.toml --out my-run", [options, &globals] {
                     return reinterpret_cast<TrainEntry*>(find_torch_entry(kTrainEntryName))(*options, globals);
                   });
-  command->add_option("recipe", options->recipe, "The recipe (docs/training.md has the keys)")
-      ->required()
-      ->type_name("FILE.toml");
-  command->add_option("--out", options->out, "The run folder (runs/<name of the recipe>)")->type_name("FOLDER");
-  command->add_option("--set", options->sets, "Change a key of the recipe; may be given again")
-      ->type_name("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command->add_flag("--allow-changes", options->allow_changes,
-                    "Go on although optimizer, schedule or training settings differ from those of the run");
-  command->add_flag("--dry-run", options->dry_run, "Prepare data, tokenizer and model, and stop");
-  command->add_flag("--print-recipe", options->print_recipe, "Print the recipe with every default filled in, and stop");
+  add_train_options(*command, *options, "docs/training.md", "data, tokenizer and model");
 }
 
 }  // namespace kinglet::cli

@@ -40,8 +40,7 @@ class LanguageRun {
     corpora_ = open_language_data(folder_);
     data_ = make_batches(corpora_.train, recipe_.batch, true);
     if (corpora_.validation) prepare_evaluation();
-    warn_of_cut_documents();
-    if (recipe_.steps == 0) set_total_steps(recipe_, steps_of_epochs());
+    measure_data();
     decoder_ = recipe_.model(purpose());
     decoder_->set_checkpointing(recipe_.recompute);
     if (recipe_.data.tokens > decoder_->config().max_positions) {
@@ -118,20 +117,20 @@ class LanguageRun {
     if (recipe_.evaluation_batches > 0) evaluation_batches_ = std::min(evaluation_batches_, recipe_.evaluation_batches);
   }
 
-  void warn_of_cut_documents() const {
-    if (recipe_.data.packing != Packing::kBestFit || !is_first()) return;
-    const std::uint64_t truncated = data_->measure_epoch().truncated;
-    if (truncated == 0) return;
-    log_warning("{} of {} documents have more than {} tokens and lose their ends", truncated,
-                corpora_.train->documents(), recipe_.data.tokens);
-  }
-
-  std::int64_t steps_of_epochs() const {
+  // Steps of the recipe's epochs; also warns of documents that lose their ends.
+  void measure_data() {
+    const bool by_epochs = recipe_.steps == 0;
+    if (!by_epochs && recipe_.data.packing != Packing::kBestFit) return;
     const CorpusBatches::Epoch epoch = data_->measure_epoch();
+    if (epoch.truncated > 0 && is_first()) {
+      log_warning("{} of {} documents have more than {} tokens and lose their ends", epoch.truncated,
+                  corpora_.train->documents(), recipe_.data.tokens);
+    }
+    if (!by_epochs) return;
     const std::int64_t world = group_ ? group_->world() : 1;
     const auto a_step = static_cast<double>(recipe_.batch * recipe_.accumulation * world);
     const double steps = std::ceil(recipe_.epochs * static_cast<double>(epoch.sequences) / a_step);
-    return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(steps, 1e9)));
+    set_total_steps(recipe_, std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(steps, 1e9))));
   }
 
   ModelPurpose purpose() const {
