@@ -1,9 +1,41 @@
-# kinglet_room(<name> [TORCH] [PUBLIC <targets>...] [PRIVATE <targets>...])
+# kinglet_precompile(<name> HEADERS <headers>... [LINK <targets>...])
+#
+# The object library <name> compiles headers once that cost a second or more in every file that includes them; targets
+# take them with kinglet_use_precompiled(<target> <name>). Without KINGLET_PCH both do nothing.
+function(kinglet_precompile name)
+  if(NOT KINGLET_PCH)
+    return()
+  endif()
+  cmake_parse_arguments(PCH "" "" "HEADERS;LINK" ${ARGN})
+  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/${name}.cc CONTENT "")  # keeps its time when nothing changed
+  add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/${name}.cc)
+  # The warnings too: -Wpedantic defines macros, and a precompiled header fits only where the same ones are defined.
+  target_link_libraries(${name} PRIVATE ${PCH_LINK} kinglet_warnings)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_precompile_headers(${name} PRIVATE ${PCH_HEADERS})
+endfunction()
+
+function(kinglet_use_precompiled target name)
+  if(KINGLET_PCH)
+    target_precompile_headers(${target} REUSE_FROM ${name})
+  endif()
+endfunction()
+if(KINGLET_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options(-fpch-preprocess)  # ccache needs it
+endif()
+
+# For code that is compiled more often than it is hot: tests, commands, orchestration.
+function(kinglet_compile_quickly target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+endfunction()
+
+# kinglet_room(<name> [TORCH] [GLUE] [PUBLIC <targets>...] [PRIVATE <targets>...])
 #
 # Declares the static library kinglet_<name> (alias kinglet::<name>) from every .cc file of the current folder.
 # TORCH: the room includes LibTorch; it gets the libraries and the precompiled LibTorch header.
+# GLUE: no loop over many numbers or bytes lives here: compiled at -O1, which halves the compiler's back-end work.
 function(kinglet_room name)
-  cmake_parse_arguments(ROOM "TORCH" "" "PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH;GLUE" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   if(NOT sources)  # a room that so far has only interfaces
     file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/headers_only.cc "")
@@ -18,6 +50,9 @@ function(kinglet_room name)
   target_link_libraries(kinglet_${name}
     PUBLIC ${ROOM_PUBLIC}
     PRIVATE ${ROOM_PRIVATE} $<BUILD_INTERFACE:kinglet_warnings>)
+  if(ROOM_GLUE)
+    kinglet_compile_quickly(kinglet_${name})
+  endif()
   if(ROOM_TORCH)
     kinglet_use_torch(kinglet_${name})
     set_property(GLOBAL APPEND PROPERTY KINGLET_TORCH_ROOMS kinglet_${name})
@@ -37,17 +72,9 @@ foreach(folder ${TORCH_INCLUDE_DIRS})
   endif()
 endforeach()
 
-# The header that costs seconds in every file that includes it, compiled once.
-if(KINGLET_PCH)
-  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/torch_pch.cc CONTENT "")  # keeps its time when nothing changed
-  add_library(kinglet_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cc)
+kinglet_precompile(kinglet_torch_pch HEADERS ${PROJECT_SOURCE_DIR}/kinglet/nn/torch.h LINK ${TORCH_LIBRARIES})
+if(TARGET kinglet_torch_pch)
   target_include_directories(kinglet_torch_pch SYSTEM PRIVATE ${torch_include_first} ${TORCH_INCLUDE_DIRS})
-  # The warnings too: -Wpedantic defines macros, and a precompiled header fits only where the same ones are defined.
-  target_link_libraries(kinglet_torch_pch PRIVATE ${TORCH_LIBRARIES} kinglet_warnings)
-  target_precompile_headers(kinglet_torch_pch PRIVATE <torch/torch.h>)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    add_compile_options(-fpch-preprocess)  # ccache needs it
-  endif()
 endif()
 
 # LibTorch for one target: headers as system headers (their warnings are not ours) and the precompiled header.
@@ -62,7 +89,5 @@ function(kinglet_use_torch target)
     target_include_directories(${target} SYSTEM BEFORE PRIVATE ${torch_include_first})
   endif()
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
-  if(TARGET kinglet_torch_pch)
-    target_precompile_headers(${target} REUSE_FROM kinglet_torch_pch)
-  endif()
+  kinglet_use_precompiled(${target} kinglet_torch_pch)
 endfunction()

@@ -6,6 +6,8 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 # can share one precompiled header; and position-independent code may still inline its own functions.
 add_compile_options(-fPIC -fno-semantic-interposition)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+# A precompiled header loads hundreds of MB into g++, whose garbage collector would walk them again and again.
+add_compile_options($<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-expand=400> $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=1000000>)
 
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)

@@ -12,11 +12,11 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/parallel.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
 #include "kinglet/methods/memoryformer/table_health.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/text/documents.h"
 #include "kinglet/train/language_trainer.h"
 #include "kinglet/train/schedule.h"

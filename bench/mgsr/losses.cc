@@ -13,7 +13,6 @@
 #include <string>
 
 #include <sys/wait.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include "bench/support/stopwatch.h"
@@ -21,6 +20,7 @@
 #include "kinglet/base/parallel.h"
 #include "kinglet/methods/mgsr/distillation_loss.h"
 #include "kinglet/nn/token_loss.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/torch_threads.h"
 
 namespace {

@@ -16,7 +16,6 @@
 #include <string>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "bench/star_agents/toy_task.h"
 
@@ -27,6 +26,7 @@
 #include "kinglet/methods/star_agents/selection.h"
 #include "kinglet/models/decoder/decoder.h"
 #include "kinglet/nn/token_loss.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/adamw.h"
 #include "kinglet/train/torch_threads.h"
 

@@ -11,10 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/parallel.h"
 #include "kinglet/kernels/matmul.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/language_trainer.h"
 #include "kinglet/train/torch_threads.h"
 

@@ -4,10 +4,9 @@
 #include <cstdio>
 #include <functional>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/parallel.h"
 #include "kinglet/kernels/matmul.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/torch_threads.h"
 
 namespace {

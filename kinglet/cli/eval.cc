@@ -1,7 +1,8 @@
+#include "kinglet/cli/eval.h"
+
 #include <memory>
 
 #include "kinglet/cli/command.h"
-#include "kinglet/cli/eval.h"
 #include "kinglet/cli/eval_options.h"
 #include "kinglet/cli/torch_module.h"
 

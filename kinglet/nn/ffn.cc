@@ -1,8 +1,7 @@
 #include "kinglet/nn/ffn.h"
 
-#include <torch/torch.h>
-
 #include "kinglet/kernels/gate.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

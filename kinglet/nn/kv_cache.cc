@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <torch/torch.h>
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 

@@ -1,9 +1,8 @@
 #include "kinglet/nn/linear.h"
 
-#include <torch/torch.h>
-
 #include "kinglet/nn/matrix_view.h"
 #include "kinglet/nn/precision.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

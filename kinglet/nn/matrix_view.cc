@@ -1,6 +1,6 @@
 #include "kinglet/nn/matrix_view.h"
 
-#include <torch/torch.h>
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

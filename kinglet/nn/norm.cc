@@ -1,8 +1,7 @@
 #include "kinglet/nn/norm.h"
 
-#include <torch/torch.h>
-
 #include "kinglet/kernels/norm.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

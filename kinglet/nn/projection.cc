@@ -1,8 +1,7 @@
 #include "kinglet/nn/projection.h"
 
-#include <torch/torch.h>
-
 #include "kinglet/nn/linear.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 

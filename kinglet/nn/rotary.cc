@@ -3,9 +3,8 @@
 #include <cmath>
 #include <numbers>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/parallel.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

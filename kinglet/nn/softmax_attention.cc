@@ -1,8 +1,7 @@
 #include "kinglet/nn/softmax_attention.h"
 
-#include <torch/torch.h>
-
 #include "kinglet/kernels/attention.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

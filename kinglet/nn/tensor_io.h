@@ -3,9 +3,8 @@
 
 #include <string>
 
-#include <torch/torch.h>
-
 #include "kinglet/io/tensor_view.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/kernels/cross_entropy.h"
 #include "kinglet/nn/matrix_view.h"
 #include "kinglet/nn/precision.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

@@ -57,8 +57,8 @@ class Sampler {
 
   TrainingSequence next();  // this rank's next sequence; there is always one
 
-  // The next sequence is `sequence` of the one order of all ranks, below 2^31. Forwards costs a walk over the lengths of
-  // documents, of one epoch at most where they are concatenated; backwards starts over.
+  // The next sequence is `sequence` of the one order of all ranks, below 2^31. Forwards costs a walk over the lengths
+  // of documents, of one epoch at most where they are concatenated; backwards starts over.
   void seek(std::uint64_t sequence);
 
   const SamplerState& state() const { return state_; }

@@ -2,9 +2,8 @@
 
 #include <cmath>
 
-#include <torch/torch.h>
-
 #include "kinglet/kernels/adamw.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 

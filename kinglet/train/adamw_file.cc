@@ -3,11 +3,11 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/io/torch_file.h"
 #include "kinglet/nn/tensor_io.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace fs = std::filesystem;

@@ -1,9 +1,9 @@
 #include "kinglet/train/corpus_batches.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/hash.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -4,7 +4,8 @@
 
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
-#include <torch/torch.h>
+
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 

@@ -5,6 +5,8 @@
 #include <numbers>
 #include <numeric>
 
+#include <torch/nn/functional/loss.h>
+
 #include "kinglet/base/interrupt.h"
 #include "kinglet/base/rng.h"
 

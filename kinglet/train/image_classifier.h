@@ -5,7 +5,9 @@
 #include <functional>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/optim/adamw.h>
 
 #include "kinglet/vision/idx.h"
 

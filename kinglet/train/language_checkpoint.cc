@@ -2,10 +2,10 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/adamw_file.h"
 #include "kinglet/train/language_trainer.h"
 #include "kinglet/train/trainer_files.h"

@@ -1,10 +1,10 @@
 #include "kinglet/train/language_data.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/hash.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 

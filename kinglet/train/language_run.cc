@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/atomic_folder.h"
 #include "kinglet/base/error.h"
@@ -13,6 +12,7 @@
 #include "kinglet/base/log.h"
 #include "kinglet/base/progress.h"
 #include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/corpus_batches.h"
 #include "kinglet/train/language_corpora.h"
 #include "kinglet/train/run_folder.h"

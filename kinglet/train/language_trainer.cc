@@ -3,11 +3,11 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/interrupt.h"
 #include "kinglet/nn/token_loss.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

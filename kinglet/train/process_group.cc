@@ -7,7 +7,8 @@
 #include <optional>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+
+#include "kinglet/nn/torch.h"
 
 #ifdef KINGLET_HAS_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>

@@ -1,8 +1,9 @@
 // Every difference between the LibTorch versions that Kinglet builds with (1.13 and 2.x) stands here.
 #pragma once
 
-#include <torch/torch.h>
 #include <torch/version.h>
+
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 
-#include <torch/torch.h>
+#include <torch/optim/adamw.h>
 
 namespace kinglet {
 

@@ -142,9 +142,9 @@ TEST_P(FuzzTarget, KeepsItsPromisesOnMutations) {
 
 INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          testing::Values("safetensors", "zip", "pickle", "torch_file", "step_file", "delta_frame",
-                                         "rans", "dcp", "gguf", "tokenizer_json", "recipe", "metrics",
-                                         "decoder_config", "memoryformer_config", "chat_template", "jsonl", "answers",
-                                         "sse", "chat_reply", "reasoning", "seeds", "verdict"),
+                                         "rans", "dcp", "gguf", "tokenizer_json", "recipe", "metrics", "decoder_config",
+                                         "memoryformer_config", "chat_template", "jsonl", "answers", "sse",
+                                         "chat_reply", "reasoning", "seeds", "verdict"),
                          [](const auto& name) { return name.param; });
 
 TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 22U); }

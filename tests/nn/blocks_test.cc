@@ -1,9 +1,9 @@
 // Norms and feed-forward blocks against their definitions, with gradients, in double precision.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "kinglet/nn/ffn.h"
 #include "kinglet/nn/norm.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

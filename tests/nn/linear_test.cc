@@ -1,9 +1,9 @@
 #include "kinglet/nn/linear.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "kinglet/nn/precision.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

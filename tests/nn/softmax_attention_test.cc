@@ -3,7 +3,8 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

@@ -1,9 +1,9 @@
 #include "kinglet/nn/token_loss.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {

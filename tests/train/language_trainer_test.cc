@@ -6,7 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/optim/adamw.h>
 
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
@@ -15,6 +15,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/io/checkpoint.h"
 #include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/torch_threads.h"
 
 namespace kinglet {

@@ -5,12 +5,12 @@
 #include <optional>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/plot.h"
 #include "kinglet/base/progress.h"
 #include "kinglet/methods/excp/store.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/image_classifier.h"
 #include "kinglet/train/plain_checkpoint_sink.h"
 #include "kinglet/train/trainer_folder.h"

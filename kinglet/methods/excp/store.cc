@@ -5,8 +5,8 @@
 #include <map>
 #include <set>
 
-#include "kinglet/base/file_lock.h"
 #include "kinglet/base/error.h"
+#include "kinglet/base/file_lock.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/progress.h"
 #include "kinglet/methods/excp/rebase.h"

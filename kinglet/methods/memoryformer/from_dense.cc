@@ -1,11 +1,11 @@
 #include "kinglet/methods/memoryformer/from_dense.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/methods/memoryformer/memory_operators.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -1,11 +1,11 @@
 #include "kinglet/methods/memoryformer/memory_operators.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/kernels/memory_gradient.h"
 #include "kinglet/kernels/memory_reference.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -1,6 +1,6 @@
 #include "kinglet/methods/memoryformer/memory_projection.h"
 
-#include <torch/torch.h>
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 

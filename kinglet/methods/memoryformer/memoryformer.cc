@@ -3,13 +3,13 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/methods/memoryformer/memory_projection.h"
 #include "kinglet/methods/memoryformer/table_health.h"
 #include "kinglet/models/decoder/decoder_parts.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/rng.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

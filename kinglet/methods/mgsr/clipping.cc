@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/methods/mgsr/ranking.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

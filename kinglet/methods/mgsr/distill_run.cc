@@ -7,7 +7,6 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/atomic_folder.h"
 #include "kinglet/base/error.h"
@@ -15,6 +14,7 @@
 #include "kinglet/base/log.h"
 #include "kinglet/base/progress.h"
 #include "kinglet/methods/mgsr/answers.h"
+#include "kinglet/nn/torch.h"
 #include "kinglet/train/language_corpora.h"
 #include "kinglet/train/run_folder.h"
 #include "kinglet/train/training_run.h"

@@ -4,12 +4,12 @@
 #include <chrono>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/hash.h"
 #include "kinglet/base/log.h"
 #include "kinglet/nn/token_loss.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

@@ -3,12 +3,11 @@
 #include <limits>
 #include <map>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/error.h"
 #include "kinglet/io/safetensors.h"
 #include "kinglet/methods/mgsr/distillation.h"
 #include "kinglet/nn/tensor_io.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace fs = std::filesystem;

@@ -3,9 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/error.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

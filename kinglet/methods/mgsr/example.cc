@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include <torch/torch.h>
-
 #include "kinglet/kernels/cross_entropy.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 

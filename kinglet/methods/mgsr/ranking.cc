@@ -5,9 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/parallel.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/error.h"
 #include "kinglet/base/rng.h"
 #include "kinglet/methods/mgsr/teacher_rows.h"
 #include "kinglet/models/decoder/generation.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

@@ -1,6 +1,6 @@
 #include "kinglet/methods/mgsr/span_correlation.h"
 
-#include <torch/torch.h>
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/byte_io.h"
 #include "kinglet/base/error.h"
@@ -13,6 +12,7 @@
 #include "kinglet/base/progress.h"
 #include "kinglet/methods/mgsr/distributions.h"
 #include "kinglet/methods/mgsr/sequence_models.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

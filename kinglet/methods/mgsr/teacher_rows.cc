@@ -1,8 +1,7 @@
 #include "kinglet/methods/mgsr/teacher_rows.h"
 
-#include <torch/torch.h>
-
 #include "kinglet/nn/matrix_view.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::mgsr {
 namespace {

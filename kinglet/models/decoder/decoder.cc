@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/nn/modules/container/modulelist.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/nn/linear.h"

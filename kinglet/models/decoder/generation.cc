@@ -4,11 +4,11 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/interrupt.h"
 #include "kinglet/base/parallel.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -5,10 +5,10 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/nn/tensor_io.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace fs = std::filesystem;

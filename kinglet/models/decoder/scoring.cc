@@ -4,11 +4,11 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/interrupt.h"
 #include "kinglet/kernels/cross_entropy.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -3,9 +3,9 @@
 #include <numeric>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -5,12 +5,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "tests/support/refusal.h"
 
 #include "kinglet/methods/memoryformer/memory_operators.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -6,7 +6,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
@@ -15,6 +14,7 @@
 #include "kinglet/methods/memoryformer/memory_projection.h"
 #include "kinglet/methods/memoryformer/table_health.h"
 #include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

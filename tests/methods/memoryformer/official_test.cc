@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
@@ -14,6 +13,7 @@
 #include "kinglet/kernels/memory_tables.h"
 #include "kinglet/methods/memoryformer/memory_projection.h"
 #include "kinglet/nn/tensor_io.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

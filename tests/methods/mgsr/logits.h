@@ -3,9 +3,8 @@
 
 #include <functional>
 
-#include <torch/torch.h>
-
 #include "kinglet/base/rng.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet::testing_support {
 

@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
@@ -12,6 +11,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/models/decoder/gguf_model.h"
 #include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -7,12 +7,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/io/safetensors.h"
 #include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/nn/tensor_io.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

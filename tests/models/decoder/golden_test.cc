@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "tests/support/temporary_folder.h"
 
@@ -14,6 +13,7 @@
 #include "kinglet/models/decoder/gguf_model.h"
 #include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/nn/tensor_io.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

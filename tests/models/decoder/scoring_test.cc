@@ -6,10 +6,10 @@
 #include <numeric>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -5,10 +5,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/models/decoder/language_model.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {

@@ -3,10 +3,10 @@
 #include <set>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/models/decoder/decoder.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {
