@@ -6,6 +6,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kinglet/kernels/few_rows.cc"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -18,7 +19,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // At most 16 lanes: an int8 group is then a whole number of vectors.
 using Floats = hn::CappedTag<float, 16>;
 using Vector = hn::Vec<Floats>;
-constexpr std::size_t kGroup = 32;  // kInt8Group
+constexpr std::size_t kGroup = 64;  // kInt8Group
 
 struct Float32Weights {
   using Element = float;
@@ -71,6 +72,8 @@ struct Sums {
     for (std::size_t r = 0; r < kRows; ++r) row[r] = hn::LoadU(Floats(), x + r * in);
     for (std::size_t o = 0; o < kOut; ++o) {
       const Vector weight = Weights::Load(weights + o * in);
+      // Rows are short and several are read side by side, which the processor's own prefetching does not follow.
+      hwy::Prefetch(weights + (o + kOut) * in);
       for (std::size_t r = 0; r < kRows; ++r) sum[o][r] = hn::MulAdd(weight, row[r], sum[o][r]);
     }
   }
@@ -80,20 +83,19 @@ struct Sums {
 
 // kOut rows of the matrix against kRows of x, along `in`; sums: [kOut, kRows].
 template <class Weights, std::size_t kOut, std::size_t kRows>
-HWY_INLINE void Tile(const typename Weights::Element* HWY_RESTRICT weights, const std::uint16_t* HWY_RESTRICT scales,
+HWY_INLINE void Tile(const typename Weights::Element* HWY_RESTRICT weights, const float* HWY_RESTRICT scales,
                      std::size_t in, std::size_t groups, const float* HWY_RESTRICT x, float* HWY_RESTRICT sums) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   Sums<kOut, kRows> total;
   std::size_t i = 0;
   if constexpr (Weights::kGrouped) {
-    for (std::size_t group = 0; i + kGroup <= in; ++group) {
+    for (std::size_t group = 0; group < groups; ++group) {
       Sums<kOut, kRows> part;
-      for (const std::size_t end = i + kGroup; i < end; i += lanes) {
-        part.template Add<Weights>(weights + i, in, x + i);
-      }
+      const std::size_t end = in - group * kGroup < kGroup ? in : (group + 1) * kGroup;
+      for (; i + lanes <= end; i += lanes) part.template Add<Weights>(weights + i, in, x + i);
       for (std::size_t o = 0; o < kOut; ++o) {
-        const Vector scale = hn::Set(d, BFloat16Weights::One(scales[o * groups + group]));
+        const Vector scale = hn::Set(d, scales[o * groups + group]);
         for (std::size_t r = 0; r < kRows; ++r) {
           total.sum[o][r] = hn::MulAdd(part.sum[o][r], scale, total.sum[o][r]);
         }
@@ -107,7 +109,7 @@ HWY_INLINE void Tile(const typename Weights::Element* HWY_RESTRICT weights, cons
       float tail = 0.0F;
       for (std::size_t j = i; j < in; ++j) tail += Weights::One(weights[o * in + j]) * x[r * in + j];
       if constexpr (Weights::kGrouped) {
-        if (i < in) tail *= BFloat16Weights::One(scales[o * groups + groups - 1]);
+        if (i < in) tail *= scales[o * groups + groups - 1];
       }
       sums[o * kRows + r] = hn::GetLane(hn::SumOfLanes(d, total.sum[o][r])) + tail;
     }
@@ -116,8 +118,8 @@ HWY_INLINE void Tile(const typename Weights::Element* HWY_RESTRICT weights, cons
 
 // Rows [begin, end) of the matrix against kRows of x.
 template <class Weights, std::size_t kRows>
-void Strip(const void* values, const std::uint16_t* scales, std::size_t out, std::size_t in, std::size_t begin,
-           std::size_t end, const float* x, const float* bias, float* y) {
+void Strip(const void* values, const float* scales, std::size_t out, std::size_t in, std::size_t begin, std::size_t end,
+           const float* x, const float* bias, float* y) {
   constexpr std::size_t kOut = kRows == 1 ? 4 : 2;
   const auto* const weights = static_cast<const typename Weights::Element*>(values);
   const std::size_t groups = Weights::kGrouped ? (in + kGroup - 1) / kGroup : 0;
@@ -141,7 +143,7 @@ void Strip(const void* values, const std::uint16_t* scales, std::size_t out, std
 }
 
 template <class Weights>
-void Strips(const void* values, const std::uint16_t* scales, std::size_t out, std::size_t in, std::size_t begin,
+void Strips(const void* values, const float* scales, std::size_t out, std::size_t in, std::size_t begin,
             std::size_t end, std::size_t rows, const float* x, const float* bias, float* y) {
   std::size_t row = 0;
   const auto take = [&](auto strip, std::size_t count) {
@@ -154,17 +156,17 @@ void Strips(const void* values, const std::uint16_t* scales, std::size_t out, st
   if (rows - row == 1) take(Strip<Weights, 1>, 1);
 }
 
-void Float32Strips(const void* values, const std::uint16_t* scales, std::size_t out, std::size_t in, std::size_t begin,
+void Float32Strips(const void* values, const float* scales, std::size_t out, std::size_t in, std::size_t begin,
                    std::size_t end, std::size_t rows, const float* x, const float* bias, float* y) {
   Strips<Float32Weights>(values, scales, out, in, begin, end, rows, x, bias, y);
 }
 
-void BFloat16Strips(const void* values, const std::uint16_t* scales, std::size_t out, std::size_t in, std::size_t begin,
+void BFloat16Strips(const void* values, const float* scales, std::size_t out, std::size_t in, std::size_t begin,
                     std::size_t end, std::size_t rows, const float* x, const float* bias, float* y) {
   Strips<BFloat16Weights>(values, scales, out, in, begin, end, rows, x, bias, y);
 }
 
-void Int8Strips(const void* values, const std::uint16_t* scales, std::size_t out, std::size_t in, std::size_t begin,
+void Int8Strips(const void* values, const float* scales, std::size_t out, std::size_t in, std::size_t begin,
                 std::size_t end, std::size_t rows, const float* x, const float* bias, float* y) {
   Strips<Int8Weights>(values, scales, out, in, begin, end, rows, x, bias, y);
 }
@@ -182,17 +184,6 @@ namespace kinglet {
 HWY_EXPORT(Float32Strips);
 HWY_EXPORT(BFloat16Strips);
 HWY_EXPORT(Int8Strips);
-
-namespace {
-
-std::uint16_t bfloat16_above(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0xFFFFU) >> 16);
-}
-
-float bfloat16_value(std::uint16_t value) { return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16); }
-
-}  // namespace
 
 void few_rows_product(const WeightMatrix& weights, std::int64_t rows, const float* x, const float* bias, float* y) {
   // A strip's weights stay in the first cache while all blocks of rows pass over them.
@@ -220,13 +211,12 @@ void few_rows_product(const WeightMatrix& weights, std::int64_t rows, const floa
   });
 }
 
-void quantize_int8_row(const float* row, std::int64_t in, std::int8_t* values, std::uint16_t* scales) {
+void quantize_int8_row(const float* row, std::int64_t in, std::int8_t* values, float* scales) {
   for (std::int64_t begin = 0; begin < in; begin += kInt8Group) {
     const std::int64_t end = std::min(in, begin + kInt8Group);
     float largest = 0.0F;
     for (std::int64_t i = begin; i < end; ++i) largest = std::max(largest, std::abs(row[i]));
-    const std::uint16_t scale = bfloat16_above(largest / 127.0F);
-    const float inverse = scale == 0 ? 0.0F : 1.0F / bfloat16_value(scale);
+    const float scale = largest / 127.0F, inverse = largest == 0.0F ? 0.0F : 127.0F / largest;
     scales[begin / kInt8Group] = scale;
     for (std::int64_t i = begin; i < end; ++i) {
       values[i] = static_cast<std::int8_t>(std::clamp(std::nearbyint(row[i] * inverse), -127.0F, 127.0F));
@@ -234,8 +224,8 @@ void quantize_int8_row(const float* row, std::int64_t in, std::int8_t* values, s
   }
 }
 
-void dequantize_int8_row(const std::int8_t* values, const std::uint16_t* scales, std::int64_t in, float* row) {
-  for (std::int64_t i = 0; i < in; ++i) row[i] = static_cast<float>(values[i]) * bfloat16_value(scales[i / kInt8Group]);
+void dequantize_int8_row(const std::int8_t* values, const float* scales, std::int64_t in, float* row) {
+  for (std::int64_t i = 0; i < in; ++i) row[i] = static_cast<float>(values[i]) * scales[i / kInt8Group];
 }
 
 }  // namespace kinglet

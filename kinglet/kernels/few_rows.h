@@ -12,13 +12,13 @@ namespace kinglet {
 enum class WeightKind { kFloat32, kBFloat16, kInt8 };
 
 // Weights of one int8 group share a scale: weight = value * scale.
-inline constexpr std::int64_t kInt8Group = 32;
+inline constexpr std::int64_t kInt8Group = 64;
 
 // [out, in], rows contiguous.
 struct WeightMatrix {
   WeightKind kind = WeightKind::kFloat32;
   const void* values = nullptr;
-  const std::uint16_t* scales = nullptr;  // int8: bf16 [out, ceil(in / kInt8Group)]
+  const float* scales = nullptr;  // int8: [out, ceil(in / kInt8Group)]
   std::int64_t out = 0;
   std::int64_t in = 0;
 };
@@ -26,10 +26,9 @@ struct WeightMatrix {
 // y[r] = W x[r] (+ bias). x: [rows, in], y: [rows, out], bias: [out] or null. Sums are fp32. Parallel over `out`.
 void few_rows_product(const WeightMatrix& weights, std::int64_t rows, const float* x, const float* bias, float* y);
 
-// Rounds a row of weights to int8, to nearest: the scale of a group is its largest magnitude over 127, rounded up to
-// bf16 first, so that no value leaves [-127, 127]. Values that are not finite give unspecified values. values: [in],
-// scales: [ceil(in / kInt8Group)].
-void quantize_int8_row(const float* row, std::int64_t in, std::int8_t* values, std::uint16_t* scales);
-void dequantize_int8_row(const std::int8_t* values, const std::uint16_t* scales, std::int64_t in, float* row);
+// Rounds a row of weights to int8, to nearest: the scale of a group is its largest magnitude over 127. Values that are
+// not finite give unspecified values. values: [in], scales: [ceil(in / kInt8Group)].
+void quantize_int8_row(const float* row, std::int64_t in, std::int8_t* values, float* scales);
+void dequantize_int8_row(const std::int8_t* values, const float* scales, std::int64_t in, float* row);
 
 }  // namespace kinglet

@@ -11,8 +11,6 @@ constexpr std::int64_t kRowsAtOnce = 64;  // a task
 
 std::int64_t groups_of(std::int64_t in) { return (in + kInt8Group - 1) / kInt8Group; }
 
-const std::uint16_t* bits_of(const at::Tensor& scales) { return static_cast<const std::uint16_t*>(scales.data_ptr()); }
-
 }  // namespace
 
 Int8Matrix quantize_int8(const at::Tensor& matrix) {
@@ -20,9 +18,9 @@ Int8Matrix quantize_int8(const at::Tensor& matrix) {
   const at::NoGradGuard no_grad;
   const std::int64_t out = matrix.size(0), in = matrix.size(1), groups = groups_of(in);
   const at::Tensor source = matrix.detach().contiguous();
-  Int8Matrix result{at::empty({out, in}, at::kChar), at::empty({out, groups}, at::kBFloat16)};
+  Int8Matrix result{at::empty({out, in}, at::kChar), at::empty({out, groups}, at::kFloat)};
   auto* const values = result.values.data_ptr<std::int8_t>();
-  auto* const scales = static_cast<std::uint16_t*>(result.scales.data_ptr());
+  auto* const scales = result.scales.data_ptr<float>();
   parallel_ranges(out, kRowsAtOnce, [&](std::int64_t begin, std::int64_t end) {
     const at::NoGradGuard inside;  // the setting is a thread's
     const at::Tensor rows = source.slice(0, begin, end).to(at::kFloat);
@@ -37,12 +35,12 @@ at::Tensor dequantize_int8(const at::Tensor& values, const at::Tensor& scales, a
   const std::int64_t out = values.size(0), in = values.size(1), groups = groups_of(in);
   at::Tensor result = at::empty({out, in}, type);
   const auto* const bytes = values.data_ptr<std::int8_t>();
+  const auto* const scale_rows = scales.data_ptr<float>();
   parallel_ranges(out, kRowsAtOnce, [&](std::int64_t begin, std::int64_t end) {
     const at::NoGradGuard inside;
     at::Tensor rows = at::empty({end - begin, in}, at::kFloat);
     for (std::int64_t row = begin; row < end; ++row) {
-      dequantize_int8_row(bytes + row * in, bits_of(scales) + row * groups, in,
-                          rows.data_ptr<float>() + (row - begin) * in);
+      dequantize_int8_row(bytes + row * in, scale_rows + row * groups, in, rows.data_ptr<float>() + (row - begin) * in);
     }
     result.slice(0, begin, end).copy_(rows);
   });

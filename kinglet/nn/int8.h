@@ -1,4 +1,4 @@
-// Matrices rounded to int8 for inference, in groups of 32 along a row with a bf16 scale each (kernels/few_rows.h): 8.5
+// Matrices rounded to int8 for inference, in groups of 64 along a row with an fp32 scale each (kernels/few_rows.h): 8.5
 // bits a weight.
 #pragma once
 
@@ -8,7 +8,7 @@ namespace kinglet::nn {
 
 struct Int8Matrix {
   at::Tensor values;  // [out, in] int8
-  at::Tensor scales;  // [out, ceil(in / 32)] bf16
+  at::Tensor scales;  // [out, ceil(in / 64)] fp32
 };
 
 // matrix: [out, in] of any floating type.

@@ -66,7 +66,7 @@ WeightMatrix few_rows_view(const at::Tensor& weight, const at::Tensor& scales) {
   if (weight.scalar_type() == at::kBFloat16) view.kind = WeightKind::kBFloat16;
   if (weight.scalar_type() != at::kChar) return view;
   view.kind = WeightKind::kInt8;
-  view.scales = static_cast<const std::uint16_t*>(scales.data_ptr());
+  view.scales = scales.data_ptr<float>();
   return view;
 }
 
