@@ -214,7 +214,7 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options)) return usage();
   try {
     set_num_threads(options.threads);
-    share_torch_threads();
+    set_torch_threads();
     const double bandwidth = read_bandwidth();
     std::printf("%d threads, memory is read at %.1f GB/s\n\n", num_threads(), bandwidth / 1e9);
     std::printf("%-22s %9s %9s %8s %8s %9s %10s %8s\n", "", "prefill", "decode", "first", "MB a", "of the",
