@@ -134,10 +134,14 @@ void CompletionJob::show(std::size_t index, TextPiece piece) {
 
 void CompletionJob::on_end(std::size_t index, SequenceResult result) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - arrival_).count();
-  sequence_ended_(result, seconds);
   bool last = false;
   {
     const Lock lock(mutex_);
+    // Refusing a token is one more way to cancel.
+    if (result.end == SequenceEnd::kStopped && cancelled_ && !choices_[index].text.stopped()) {
+      result.end = SequenceEnd::kCancelled;
+    }
+    sequence_ended_(result, seconds);
     try {
       finish_choice(index, std::move(result));
     } catch (const std::exception& error) {
