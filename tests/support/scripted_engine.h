@@ -162,7 +162,7 @@ class ScriptedEngine : public TokenEngine {
     for (std::int64_t i = 0; i < request.top_log_probabilities; ++i) {
       token.alternatives.push_back(
           {static_cast<TokenId>((token.token + i) % options_.vocabulary), std::log(probability)});
-      probability = i == 0 ? (1.0 - first) / 2 : probability / 2;
+      probability = i == 0 ? std::min(first, 1.0 - first) / 2 : probability / 2;
     }
   }
 
