@@ -30,7 +30,7 @@ void add_perplexity_command(CLI::App& eval, const Globals& globals) {
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--dtype", options->dtype, "Type of the weights in memory")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
       ->capture_default_str();
 }
 

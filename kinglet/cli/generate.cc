@@ -95,7 +95,7 @@ void add_generate_command(CLI::App& app, const Globals& globals) {
   command->add_flag("--ignore-eos", options.ignore_eos, "Go on behind tokens that end a text");
   command->add_flag("--logprobs", options.log_probabilities, "Also the log-probability of every new token");
   command->add_option("--dtype", options.dtype, "Type of the weights in memory")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
       ->capture_default_str();
 }
 

@@ -6,14 +6,19 @@
 namespace kinglet::nn {
 namespace {
 
+at::Tensor silu_gate(const at::Tensor& gate, const at::Tensor& up) {
+  at::Tensor out = at::empty_like(gate);
+  silu_gate_forward(gate.numel(), gate.data_ptr<float>(), up.data_ptr<float>(), out.data_ptr<float>());
+  return out;
+}
+
 // silu(gate) * up in one pass, keeping its two inputs only.
 class SiluGate : public torch::autograd::Function<SiluGate> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate_in,
                             const at::Tensor& up_in) {
     const at::Tensor gate = gate_in.contiguous(), up = up_in.contiguous();
-    at::Tensor out = at::empty_like(gate);
-    silu_gate_forward(gate.numel(), gate.data_ptr<float>(), up.data_ptr<float>(), out.data_ptr<float>());
+    at::Tensor out = silu_gate(gate, up);
     context->save_for_backward({gate, up});
     return out;
   }
@@ -61,8 +66,9 @@ GatedFfn::GatedFfn(std::shared_ptr<Projection> gate, std::shared_ptr<Projection>
 
 at::Tensor GatedFfn::forward(const at::Tensor& x) {
   const at::Tensor gate = gate_->forward(x), up = up_->forward(x);
-  return down_->forward(activation_ == Activation::kSilu ? SiluGate::apply(gate, up)
-                                                         : activate(gate, activation_) * up);
+  if (activation_ != Activation::kSilu) return down_->forward(activate(gate, activation_) * up);
+  return down_->forward(at::GradMode::is_enabled() ? SiluGate::apply(gate, up)
+                                                   : silu_gate(gate.contiguous(), up.contiguous()));
 }
 
 }  // namespace kinglet::nn

@@ -7,6 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "kinglet/kernels/attention_step.h"
+
 namespace kinglet::nn {
 
 class KvCache {
@@ -18,6 +20,16 @@ class KvCache {
   // [batch, length() + tokens, ...]. Each layer is given once a step; then advance(tokens).
   std::pair<at::Tensor, at::Tensor> append(std::int64_t layer, const at::Tensor& k, const at::Tensor& v);
   void advance(std::int64_t tokens) { length_ += tokens; }
+
+  // The same for one token of row 0, k and v [kv_heads, head_dim] contiguous, without a tensor's costs.
+  void append_token(std::int64_t layer, const float* k, const float* v);
+  // What a token at position `end` - 1 of a row sees in a layer, with `window` > 0 only the last tokens.
+  SeenTokens seen(std::int64_t layer, std::int64_t row, std::int64_t end, std::int64_t window) const;
+
+  // Forgets the tokens behind the first `tokens`.
+  void truncate(std::int64_t tokens);
+  // Becomes what `other`, of the same layers and one row too, was after its first `tokens`.
+  void copy_prefix(const KvCache& other, std::int64_t tokens);
 
   // Only these rows of the batch stay, in this order. rows: [n] int64.
   void keep(const at::Tensor& rows);

@@ -1,5 +1,7 @@
 #include "kinglet/nn/linear.h"
 
+#include "kinglet/kernels/few_rows.h"
+#include "kinglet/nn/int8.h"
 #include "kinglet/nn/matrix_view.h"
 #include "kinglet/nn/precision.h"
 #include "kinglet/nn/torch.h"
@@ -56,9 +58,48 @@ class Linear : public torch::autograd::Function<Linear> {
   }
 };
 
+// Beyond, oneDNN's products are faster than reading each weight for every block of rows.
+constexpr std::int64_t kFewRows = 16;
+
+WeightMatrix few_rows_view(const at::Tensor& weight, const at::Tensor& scales) {
+  WeightMatrix view{WeightKind::kFloat32, weight.data_ptr(), nullptr, weight.size(0), weight.size(1)};
+  if (weight.scalar_type() == at::kBFloat16) view.kind = WeightKind::kBFloat16;
+  if (weight.scalar_type() != at::kChar) return view;
+  view.kind = WeightKind::kInt8;
+  view.scales = scales.data_ptr<float>();
+  return view;
+}
+
+at::Tensor linear_without_autograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                   const at::Tensor& scales) {
+  TORCH_CHECK(weight.dim() == 2 && x.dim() >= 1 && x.size(-1) == weight.size(1), "linear: x ", x.sizes(),
+              " does not fit weight ", weight.sizes());
+  auto sizes = x.sizes().vec();
+  sizes.back() = weight.size(0);
+  const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kFloat).contiguous();
+  const at::Tensor added = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
+  const float* const added_values = added.defined() && added.numel() > 0 ? added.data_ptr<float>() : nullptr;
+  const bool is_int8 = weight.scalar_type() == at::kChar, is_half = weight.scalar_type() == at::kBFloat16;
+  const bool rounds = precision() == Precision::kBFloat16 && !is_int8 && !is_half;  // to what training computes with
+  if (rows.size(0) <= kFewRows && weight.is_contiguous() && !rounds) {
+    at::Tensor y = at::empty({rows.size(0), weight.size(0)}, at::kFloat);
+    few_rows_product(few_rows_view(weight, scales), rows.size(0), rows.data_ptr<float>(), added_values,
+                     y.data_ptr<float>());
+    return y.view(sizes);
+  }
+  const at::ScalarType type = rounds || is_int8 || is_half ? at::kBFloat16 : at::kFloat;
+  const at::Tensor operand = is_int8 ? dequantize_int8(weight, scales, type) : weight.to(type).contiguous();
+  return product(matrix_of(rows.to(type)), matrix_of(operand).transposed(), added_values).view(sizes);
+}
+
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& scales) {
+  if (!at::GradMode::is_enabled()) return linear_without_autograd(x, weight, bias, scales);
+  if (weight.scalar_type() == at::kChar) {
+    TORCH_CHECK(!x.requires_grad(), "linear: an int8 weight gives no gradients");
+    return linear_without_autograd(x, weight, bias, scales);
+  }
   static const at::Tensor none = at::empty({0});  // autograd functions of LibTorch 1.13 take no undefined tensors
   return Linear::apply(x, weight, bias.defined() ? bias : none);
 }

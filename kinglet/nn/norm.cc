@@ -6,15 +6,22 @@
 namespace kinglet::nn {
 namespace {
 
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset, float* inverse) {
+  const std::int64_t dim = x.size(-1), rows = dim == 0 ? 0 : x.numel() / dim;
+  at::Tensor out = at::empty_like(x);
+  rms_norm_forward(rows, dim, eps, static_cast<float>(offset), x.data_ptr<float>(), weight.data_ptr<float>(),
+                   out.data_ptr<float>(), inverse);
+  return out;
+}
+
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x_in,
                             const at::Tensor& weight_in, double eps, double offset) {
     const at::Tensor x = x_in.contiguous(), weight = weight_in.contiguous();
     const std::int64_t dim = x.size(-1), rows = dim == 0 ? 0 : x.numel() / dim;
-    at::Tensor out = at::empty_like(x), inverse = at::empty({rows});
-    rms_norm_forward(rows, dim, eps, static_cast<float>(offset), x.data_ptr<float>(), weight.data_ptr<float>(),
-                     out.data_ptr<float>(), inverse.data_ptr<float>());
+    at::Tensor inverse = at::empty({rows});
+    at::Tensor out = rms_norm(x, weight, eps, offset, inverse.data_ptr<float>());
     context->save_for_backward({x, weight, inverse});
     context->saved_data["offset"] = offset;
     return out;
@@ -47,6 +54,7 @@ RmsNorm::RmsNorm(std::int64_t dim, double eps, double offset) : eps_(eps), offse
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) {
   TORCH_CHECK(x.size(-1) == weight_.size(0), "RMS norm of ", weight_.sizes(), " does not fit ", x.sizes());
+  if (!at::GradMode::is_enabled()) return rms_norm(x.contiguous(), weight_.contiguous(), eps_, offset_, nullptr);
   return RmsNormFunction::apply(x, weight_, eps_, offset_);
 }
 

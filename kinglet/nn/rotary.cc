@@ -94,6 +94,7 @@ at::Tensor apply_rotary(const at::Tensor& x, const RotaryAngles& angles) {
   TORCH_CHECK(x.dim() == 4 && x.size(3) >= 2 * angles.cos.size(-1) && x.size(1) == angles.cos.size(1) &&
                   (angles.cos.size(0) == 1 || angles.cos.size(0) == x.size(0)),
               "rotary: x ", x.sizes(), " does not fit angles ", angles.cos.sizes());
+  if (!at::GradMode::is_enabled()) return turned(x, angles.cos, angles.sin, 1.0F);
   return Rotary::apply(x, angles.cos, angles.sin);
 }
 

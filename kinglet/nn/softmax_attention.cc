@@ -71,6 +71,13 @@ at::Tensor softmax_attention(const at::Tensor& q, const at::Tensor& k, const at:
   check(q, k, v, mask);
   static const at::Tensor none = at::empty({0}, at::kInt);  // undefined tensors are not taken by LibTorch 1.13
   const at::Tensor first_key = mask.first_key.defined() ? mask.first_key.to(at::kInt).contiguous() : none;
+  if (!at::GradMode::is_enabled()) {
+    const at::Tensor query = with_contiguous_heads(q), key = with_contiguous_heads(k), value = with_contiguous_heads(v);
+    at::Tensor out = at::empty(q.sizes(), at::kFloat);
+    attention_forward(shape_of(query, key), kernel_mask(mask.causal, mask.window, first_key), static_cast<float>(scale),
+                      reading(query), reading(key), reading(value), writing(out), nullptr);
+    return out;
+  }
   return SoftmaxAttentionFunction::apply(q, k, v, mask.causal, mask.window, first_key, scale);
 }
 

@@ -21,8 +21,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_perplexity(
   share_torch_threads();
   register_memoryformer();
   const Bytes bytes = read_file(options.file);
-  const LanguageModel model =
-      load_language_model(options.model, options.dtype == "bf16" ? WeightType::kBFloat16 : WeightType::kFloat32);
+  const LanguageModel model = load_language_model(options.model, weight_type_of(options.dtype));
   std::vector<TokenId> text = model.tokenizer->encode(as_text(bytes), false);
   if (options.most_tokens > 0) {
     text.resize(std::min(text.size(), static_cast<std::size_t>(options.most_tokens)));

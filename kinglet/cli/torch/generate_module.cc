@@ -114,8 +114,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_generate(const
   share_torch_threads();
   register_memoryformer();
   check_token_choice(generation_options(options, {}).choice);  // before the weights are read
-  const LanguageModel model =
-      load_language_model(options.model, options.dtype == "bf16" ? WeightType::kBFloat16 : WeightType::kFloat32);
+  const LanguageModel model = load_language_model(options.model, weight_type_of(options.dtype));
   const Prompt prompt = prompt_of(options, *model.tokenizer);
   std::function<void(std::string_view)> on_text;
   if (!globals.json) {

@@ -6,6 +6,7 @@
 #include <torch/nn/modules/container/modulelist.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/nn/int8.h"
 #include "kinglet/nn/linear.h"
 #include "kinglet/nn/recompute.h"
 
@@ -49,6 +50,13 @@ std::shared_ptr<nn::Ffn> make_ffn(const DecoderConfig& config) {
   auto down = std::make_shared<DenseProjection>(config.intermediate_size, config.hidden_size, config.ffn_bias);
   if (!config.gated_ffn) return std::make_shared<nn::PlainFfn>(up(), down, config.activation);
   return std::make_shared<nn::GatedFfn>(up(), up(), down, config.activation);
+}
+
+// [rows, 1]
+at::Tensor positions_behind(const std::vector<nn::KvCache*>& caches) {
+  at::Tensor positions = at::empty({static_cast<std::int64_t>(caches.size()), 1}, at::kLong);
+  for (std::size_t row = 0; row < caches.size(); ++row) positions.data_ptr<std::int64_t>()[row] = caches[row]->length();
+  return positions;
 }
 
 }  // namespace
@@ -126,7 +134,7 @@ at::Tensor Decoder::embed(const DecoderInput& input, const at::Tensor& positions
                       "use the tokenizer that belongs to the model");
     }
   }
-  at::Tensor x = at::embedding(embed_tokens_, input.tokens).to(at::kFloat);
+  at::Tensor x = nn::embedding_rows(embed_tokens_, embed_scales_, input.tokens);
   if (config_.embedding_scale != 1.0) x = x * config_.embedding_scale;
   if (!config_.learned_positions) return x;
   if (positions.numel() > 0 && (positions.max().item<std::int64_t>() >= config_.max_positions ||
@@ -139,9 +147,13 @@ at::Tensor Decoder::embed(const DecoderInput& input, const at::Tensor& positions
 
 at::Tensor Decoder::forward(const DecoderInput& input) {
   TORCH_CHECK(input.tokens.dim() == 2, "tokens must be [batch, tokens]");
+  TORCH_CHECK(input.caches.empty() || (input.tokens.size(0) == static_cast<std::int64_t>(input.caches.size()) &&
+                                       input.tokens.size(1) == 1 && input.cache == nullptr),
+              "caches of their own take one token a row");
   const std::int64_t tokens = input.tokens.size(1), before = input.cache == nullptr ? 0 : input.cache->length();
-  const at::Tensor positions =
-      input.positions.defined() ? input.positions : at::arange(before, before + tokens, at::kLong).unsqueeze(0);
+  const at::Tensor positions = input.positions.defined() ? input.positions
+                               : input.caches.empty()    ? at::arange(before, before + tokens, at::kLong).unsqueeze(0)
+                                                         : positions_behind(input.caches);
   at::Tensor x = embed(input, positions);
   nn::RotaryAngles angles, local_angles;
   if (config_.rotary.rotary_dim > 0) {
@@ -150,7 +162,7 @@ at::Tensor Decoder::forward(const DecoderInput& input) {
   }
   for (std::size_t number = 0; number < layers_.size(); ++number) {
     const nn::AttentionContext context{config_.windowed[number] ? local_angles : angles, input.first_key, input.cache,
-                                       static_cast<std::int64_t>(number)};
+                                       static_cast<std::int64_t>(number), input.caches};
     DecoderLayer& layer = *layers_[number];
     if (checkpointing_ && at::GradMode::is_enabled() && input.cache == nullptr) {
       x = nn::recompute([&layer, context](const at::Tensor& in) { return layer.forward(in, context); }, x);
@@ -159,12 +171,31 @@ at::Tensor Decoder::forward(const DecoderInput& input) {
     }
   }
   if (input.cache != nullptr) input.cache->advance(tokens);
+  for (nn::KvCache* cache : input.caches) cache->advance(1);
   return final_norm_->forward(x);
 }
 
 const at::Tensor& Decoder::output_weight() const { return config_.tied_embeddings ? embed_tokens_ : lm_head_; }
 
-at::Tensor Decoder::logits(const at::Tensor& hidden) const { return nn::linear(hidden, output_weight()); }
+at::Tensor Decoder::logits(const at::Tensor& hidden) const {
+  return nn::linear(hidden, output_weight(), {}, output_scales_);
+}
+
+void Decoder::round_to_int8() {
+  if (is_int8()) return;
+  const at::NoGradGuard no_grad;
+  for (const auto& module : modules()) {
+    if (auto* const projection = dynamic_cast<nn::Projection*>(module.get())) projection->round_to_int8();
+  }
+  const auto round = [](at::Tensor& matrix) {
+    nn::Int8Matrix rounded = nn::quantize_int8(matrix);
+    matrix.requires_grad_(false);
+    matrix.set_data(rounded.values);
+    return rounded.scales;
+  };
+  embed_scales_ = round(embed_tokens_);
+  output_scales_ = config_.tied_embeddings ? embed_scales_ : round(lm_head_);
+}
 
 nn::KvCache Decoder::make_cache(std::int64_t batch, std::int64_t capacity) const {
   return {config_.num_layers, batch, capacity, config_.num_kv_heads, config_.head_dim};

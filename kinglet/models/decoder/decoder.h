@@ -30,6 +30,9 @@ struct DecoderInput {
   // token: padding on the left, or the documents packed before its own.
   at::Tensor first_key;
   nn::KvCache* cache = nullptr;
+  // In place of `cache`: one of one row for each row of `tokens` [batch, 1], however long each is; only without
+  // autograd. Positions are those behind each cache.
+  std::vector<nn::KvCache*> caches{};
 };
 
 class DecoderLayer : public torch::nn::Module {
@@ -60,8 +63,13 @@ class Decoder : public torch::nn::Module {
   at::Tensor forward(const DecoderInput& input);
   // hidden: [..., hidden] -> [..., vocabulary] fp32
   at::Tensor logits(const at::Tensor& hidden) const;
-  // The matrix [vocabulary, hidden] behind logits(), for losses that never hold all logits.
+  // The matrix [vocabulary, hidden] behind logits(), for losses that never hold all logits; not when it is int8.
   const at::Tensor& output_weight() const;
+
+  // Rounds all dense projections and the output matrix (with the embeddings, where these are the same or not) to int8
+  // (nn/int8.h), for inference only and for good.
+  void round_to_int8();
+  bool is_int8() const { return output_scales_.defined(); }
 
   nn::KvCache make_cache(std::int64_t batch, std::int64_t capacity) const;
   const DecoderConfig& config() const { return config_; }
@@ -75,6 +83,7 @@ class Decoder : public torch::nn::Module {
   DecoderConfig config_;
   std::shared_ptr<const DecoderParts> parts_;
   at::Tensor embed_tokens_, embed_positions_, lm_head_;
+  at::Tensor embed_scales_, output_scales_;  // of int8 matrices
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   std::shared_ptr<nn::Norm> final_norm_;
   bool checkpointing_ = false;

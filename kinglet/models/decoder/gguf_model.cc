@@ -188,6 +188,7 @@ std::shared_ptr<Decoder> load_gguf_decoder(const std::filesystem::path& path, We
   const GgufFile file(path);
   auto decoder = std::make_shared<Decoder>(gguf_decoder_config(file.content()));
   Loader(file.content(), *decoder, type).run();
+  if (type == WeightType::kInt8) decoder->round_to_int8();
   decoder->eval();
   return decoder;
 }

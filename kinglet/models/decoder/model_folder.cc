@@ -167,6 +167,9 @@ std::vector<NamedWeight> to_file_layout(const Decoder& decoder, const Parameters
 }
 
 std::vector<NamedWeight> file_weights(const Decoder& decoder) {
+  if (decoder.is_int8()) {
+    throw bad_input("", "a model whose weights were rounded to int8 cannot be saved", "load it as fp32 or bf16");
+  }
   return to_file_layout(decoder, parameters_of(decoder));
 }
 
@@ -209,11 +212,19 @@ void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightT
   }
 }
 
+WeightType weight_type_of(const std::string& name) {
+  if (name == "fp32") return WeightType::kFloat32;
+  if (name == "bf16") return WeightType::kBFloat16;
+  if (name == "int8") return WeightType::kInt8;
+  throw bad_input("dtype", fmt::format("'{}' is unknown", name), "use fp32, bf16 or int8");
+}
+
 std::shared_ptr<Decoder> load_decoder(const fs::path& folder, WeightType type) {
   auto decoder = decoder_for(folder);
   const ModelWeights weights = ModelWeights::open(folder);
   load_decoder_weights(weights, *decoder, type);
   if (decoder->parts() != nullptr) decoder->parts()->finish_loading(*decoder);
+  if (type == WeightType::kInt8) decoder->round_to_int8();
   decoder->eval();
   return decoder;
 }

@@ -14,8 +14,10 @@
 
 namespace kinglet {
 
-// The number type of weights: as stored, or converted while loading.
-enum class WeightType { kAsStored, kFloat32, kBFloat16 };
+// The number type of weights: as stored, or converted while loading. kInt8 is for inference: Decoder::round_to_int8().
+enum class WeightType { kAsStored, kFloat32, kBFloat16, kInt8 };
+// Of "fp32", "bf16" or "int8". Raises Error (bad input) for another name.
+WeightType weight_type_of(const std::string& name);
 
 // Loads config.json and the weights (safetensors, sharded or not, or pytorch_model.bin). kAsStored turns fp16 into fp32
 // and keeps bf16. Norms, biases and position tables are fp32 always. Raises Error (bad input) naming the tensor that is
@@ -42,7 +44,8 @@ void from_file_layout(const Decoder& decoder, const std::vector<NamedWeight>& we
                       const std::map<std::string, at::Tensor>& by_parameter, const std::string& where);
 
 // Writes config.json and model.safetensors, or shards of at most `shard_bytes` with their index; each file atomically.
-// `dtype`: float32, bfloat16 or float16; empty: as the config says.
+// `dtype`: float32, bfloat16 or float16; empty: as the config says. Raises Error (bad input) for a model rounded to
+// int8.
 void save_decoder(const std::filesystem::path& folder, const Decoder& decoder, const std::string& dtype = {},
                   std::uint64_t shard_bytes = 5'000'000'000);
 
