@@ -1,4 +1,5 @@
-// Makes the picture of the web page in docs/: build/tests/page_screenshot FILE.png [dark].
+// Makes the picture of the web page in docs/: build/tests/page_screenshot FILE.png [light|dark [URL]].
+// Without the address of a page, a scripted model answers.
 #include <cstdio>
 #include <string>
 
@@ -37,9 +38,11 @@ int main(int argc, char** argv) {
   options.step = std::chrono::milliseconds(12);
   const TestServer server(options);
   Browser browser(*program, 1120, 640);
-  browser.open_page("http://127.0.0.1:" + std::to_string(server.port()) + "/?prompt=What%20is%20a%20kinglet%3F&seed=1");
+  browser.open_page(argc > 3 ? argv[3]
+                             : "http://127.0.0.1:" + std::to_string(server.port()) +
+                                   "/?prompt=What%20is%20a%20kinglet%3F&seed=1");
   if (argc > 2) browser.emulate({{{"name", "prefers-color-scheme"}, {"value", argv[2]}}});
-  if (!browser.wait_until("document.body.dataset.state === 'done'")) return 1;
+  if (!browser.wait_until("document.body?.dataset.state === 'done'", 60)) return 1;
   const auto box = browser.evaluate(
       "(() => { const all = [...document.querySelectorAll('.token')]; const b = all[Math.floor(all.length * 0.62)]"
       ".getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()");
