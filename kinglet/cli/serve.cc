@@ -103,6 +103,7 @@ void add_serve_command(CLI::App& app, const Globals& globals) {
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
       ->capture_default_str();
   command->add_option("--host", options.server.http.host, "The address to listen on; 0.0.0.0 = every one")
+      ->check(CLI::ValidIPV4)
       ->type_name("IPV4")
       ->capture_default_str();
   command->add_option("--port", options.server.http.port, "Where to listen; 0 = any free port")

@@ -147,12 +147,12 @@ TEST_F(Serve, ErrorsAreOneLine) {
     EXPECT_EQ(result.exit_code, code) << result.err;
     EXPECT_THAT(result.err, HasSubstr(words));
   };
-  refused({"--host", "localhost"}, 2, "no IPv4 address");
-  refused({"--api-key-file", "/nowhere"}, 1, "/nowhere");
+  refused({"--host", "localhost"}, 2, "--host");
+  refused({"--api-key-file", "/nowhere"}, 2, "/nowhere");
   write_file_atomically(folder / "empty", as_bytes("\n"));
   refused({"--api-key-file", (folder / "empty").string()}, 2, "the API key is empty");
   refused({"--port", "70000"}, 2, "--port");
-  refused({"--chat-template", "/nowhere"}, 1, "/nowhere");
+  refused({"--chat-template", "/nowhere"}, 2, "/nowhere");
 }
 
 TEST_F(Serve, ConversationOverPipes) {
