@@ -40,6 +40,8 @@ void add_score_command(CLI::App& app, const Globals& globals);     // score.cc; 
 void add_judge_command(CLI::App& app, const Globals& globals);     // judge.cc
 void add_train_command(CLI::App& app, const Globals& globals);     // train.cc; runs in libkinglet_torch.so
 void add_generate_command(CLI::App& app, const Globals& globals);  // generate.cc; runs in libkinglet_torch.so
+void add_chat_command(CLI::App& app, const Globals& globals);      // chat.cc; runs in libkinglet_torch.so
+void add_serve_command(CLI::App& app, const Globals& globals);     // serve.cc; runs in libkinglet_torch.so
 void add_eval_command(CLI::App& app, const Globals& globals);      // eval.cc: perplexity; runs in libkinglet_torch.so
 void add_tour_command(CLI::App& app, const Globals& globals);      // tour.cc; runs in libkinglet_torch.so
 void add_completion_command(CLI::App& app);                        // completion.cc: shell completion for bash

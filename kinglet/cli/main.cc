@@ -67,6 +67,8 @@ int run(int argc, char** argv) {
   add_train_command(app, globals);
   add_distill_command(app, globals);
   add_generate_command(app, globals);
+  add_chat_command(app, globals);
+  add_serve_command(app, globals);
   add_eval_command(app, globals);
   add_reason_command(app, globals);
   add_verify24_command(app, globals);

@@ -6,8 +6,10 @@
 
 namespace kinglet::cli {
 
+struct ConversationOptions;
 struct GenerateOptions;
 struct PerplexityOptions;
+struct ServeOptions;
 struct TourOptions;
 struct TrainOptions;
 
@@ -21,6 +23,10 @@ using GenerateEntry = int(const GenerateOptions&, const Globals&);
 inline constexpr const char* kGenerateEntryName = "kinglet_run_generate";
 using PerplexityEntry = int(const PerplexityOptions&, const Globals&);
 inline constexpr const char* kPerplexityEntryName = "kinglet_run_perplexity";
+using ServeEntry = int(const ServeOptions&, const Globals&);
+inline constexpr const char* kServeEntryName = "kinglet_run_serve";
+using ChatEntry = int(const ConversationOptions&, const Globals&);
+inline constexpr const char* kChatEntryName = "kinglet_run_chat";
 
 // Loads the module (next to the program, in ../lib beside it, or in the library path) and returns the entry point.
 // Raises Error with the remedy when the module or LibTorch is missing.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/text/sorted_json.h"
 
 namespace kinglet {
 namespace {
@@ -42,32 +43,43 @@ std::string short_reason(std::string_view reason) {
   return fmt::format("not valid JSON at {}", reason.substr(place, end - place));
 }
 
-}  // namespace
-
-Json parse_json(std::string_view text, std::string_view where) {
+template <typename Document>
+Document parse(std::string_view text, std::string_view where, std::string_view remedy) {
   if (nesting(text) > kMaxDepth) throw bad_input(where, fmt::format("JSON nested more than {} levels deep", kMaxDepth));
   try {
-    return Json::parse(text);
-  } catch (const Json::exception& error) {
-    throw bad_input(where, short_reason(error.what()), "correct the file");
+    return Document::parse(text);
+  } catch (const typename Document::exception& error) {
+    throw bad_input(where, short_reason(error.what()), remedy);
   }
 }
 
-std::string_view json_kind(const Json& json) {
+template <typename Document>
+std::string_view kind_of(const Document& json) {
   switch (json.type()) {
-    case Json::value_t::null:
+    case Document::value_t::null:
       return "null";
-    case Json::value_t::object:
+    case Document::value_t::object:
       return "an object";
-    case Json::value_t::array:
+    case Document::value_t::array:
       return "a list";
-    case Json::value_t::string:
+    case Document::value_t::string:
       return "a text";
-    case Json::value_t::boolean:
+    case Document::value_t::boolean:
       return "true or false";
     default:
       return "a number";
   }
 }
+
+}  // namespace
+
+Json parse_json(std::string_view text, std::string_view where) { return parse<Json>(text, where, "correct the file"); }
+
+nlohmann::json parse_sorted_json(std::string_view text, std::string_view where) {
+  return parse<nlohmann::json>(text, where, {});
+}
+
+std::string_view json_kind(const Json& json) { return kind_of(json); }
+std::string_view json_kind(const nlohmann::json& json) { return kind_of(json); }
 
 }  // namespace kinglet

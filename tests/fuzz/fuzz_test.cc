@@ -144,10 +144,11 @@ INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          testing::Values("safetensors", "zip", "pickle", "torch_file", "step_file", "delta_frame",
                                          "rans", "dcp", "gguf", "tokenizer_json", "recipe", "metrics", "decoder_config",
                                          "memoryformer_config", "chat_template", "jsonl", "answers", "sse",
-                                         "chat_reply", "reasoning", "seeds", "verdict"),
+                                         "chat_reply", "reasoning", "seeds", "verdict", "http_request",
+                                         "serve_request"),
                          [](const auto& name) { return name.param; });
 
-TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 22U); }
+TEST(FuzzTargets, AreAllInTheList) { EXPECT_EQ(targets().size(), 24U); }
 
 }  // namespace
 }  // namespace kinglet::fuzz

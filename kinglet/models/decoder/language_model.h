@@ -10,6 +10,7 @@
 #include "kinglet/models/decoder/decoder.h"
 #include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/text/chat_template.h"
+#include "kinglet/text/prompt_tokens.h"
 #include "kinglet/text/tokenizer.h"
 
 namespace kinglet {
@@ -31,12 +32,5 @@ LanguageModel load_language_model(const std::filesystem::path& path, WeightType 
 // The chat template beside a model or inside its GGUF file. Raises Error (bad input) when there is none or it is
 // damaged.
 ChatTemplate load_chat_template(const std::filesystem::path& path, const Tokenizer& tokenizer);
-
-// The tokens of a text to be continued: with the tokens that the tokenizer puts before a text, without those behind it.
-// Raises Error (bad input) as Tokenizer::encode does.
-std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
-
-// The token that the tokenizer puts before every text, if it is one.
-std::optional<TokenId> begin_token(const Tokenizer& tokenizer);
 
 }  // namespace kinglet

@@ -3,36 +3,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "kinglet/text/continued_text.h"
 #include "kinglet/text/stop_strings.h"
 
 namespace kinglet {
 namespace {
-
-// The text of new tokens. What a token's text is depends on those before it (a word's leading blank), so the decoder
-// runs over the prompt first, whose text is dropped.
-class ContinuedText {
- public:
-  ContinuedText(const Tokenizer& tokenizer, const std::vector<TokenId>& prompt) : stream_(tokenizer) {
-    std::size_t shown = 0;
-    for (const TokenId token : prompt) shown += stream_.push(token).size();
-    held_ = tokenizer.decode(prompt).substr(shown);
-  }
-  std::string push(TokenId token) { return without_prompt(stream_.push(token)); }
-  std::string finish() { return without_prompt(stream_.finish()); }
-
- private:
-  // The end of the prompt may still be held back, and comes with the first new text then.
-  std::string without_prompt(std::string text) {
-    std::size_t same = 0;
-    while (same < std::min(held_.size(), text.size()) && text[same] == held_[same]) ++same;
-    text.erase(0, same);
-    held_ = text.empty() ? held_.substr(same) : std::string();
-    return text;
-  }
-
-  StreamDecoder stream_;
-  std::string held_;
-};
 
 using Clock = std::chrono::steady_clock;
 

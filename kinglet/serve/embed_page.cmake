@@ -1,0 +1,17 @@
+# Writes a C++ header with the content of text files: cmake -D files=... -D output=... -P embed_page.cmake
+# A file becomes an array of characters: string literals have a limit of length.
+set(header "// Made from the files of the page.\n#pragma once\n\n#include <string_view>\n\n")
+string(APPEND header "namespace kinglet::page_content {\n")
+foreach(file ${files})
+  get_filename_component(name ${file} NAME)
+  string(MAKE_C_IDENTIFIER ${name} identifier)
+  file(READ ${file} hex HEX)
+  string(LENGTH "${hex}" length)
+  math(EXPR bytes "${length} / 2")
+  string(REGEX REPLACE "(..)" "'\\\\x\\1'," list "${hex}")
+  string(REGEX REPLACE "('[^']*',){24}" "\\0\n" list "${list}")
+  string(APPEND header "inline constexpr char k_${identifier}_bytes[] = {\n${list}'\\0'};\n")
+  string(APPEND header "inline constexpr std::string_view k_${identifier}(k_${identifier}_bytes, ${bytes});\n")
+endforeach()
+string(APPEND header "}  // namespace kinglet::page_content\n")
+file(WRITE ${output} "${header}")
