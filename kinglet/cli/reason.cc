@@ -239,6 +239,8 @@ void add_model_options(CLI::App& command, ReasonOptions& options) {
       .add_option("--model", options.model.model,
                   "The model's name there; without --base-url: a model of this machine, a folder or GGUF file")
       ->type_name("NAME|PATH");
+  command.add_option("--chat-template", options.model.chat_template, "A Jinja file in place of that model's own")
+      ->type_name("FILE");
   command.add_option("--dtype", options.model.dtype, "Type of the weights of a model of this machine")
       ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
       ->capture_default_str();

@@ -43,7 +43,7 @@ std::unique_ptr<ChatModel> local_model(const ModelOptions& options, int parallel
   }
   auto* const open = reinterpret_cast<LocalModelEntry*>(find_torch_entry(kLocalModelEntryName));
   LocalEngine engine;
-  open({.model = options.model, .chat_template = {}, .dtype = options.dtype}, parallel, engine);
+  open({.model = options.model, .chat_template = options.chat_template, .dtype = options.dtype}, parallel, engine);
   return std::make_unique<LocalModel>(std::move(engine));
 }
 

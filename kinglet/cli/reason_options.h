@@ -16,6 +16,7 @@ namespace kinglet::cli {
 struct ModelOptions {
   std::string base_url, model;  // without base_url: a model of this machine, a folder or GGUF file
   std::string dtype = "fp32";   // of its weights
+  std::string chat_template;    // a file in place of its own template
   std::string key_variable;     // environment variable with the key
   int max_in_flight = 16;
   bool max_completion_tokens = false;
