@@ -28,8 +28,8 @@ endif()
 function(kinglet_compile_quickly target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    # At -O1 g++ 12 sees copies inside std::string that cannot happen (its bugs 105329 and 105651).
-    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Wno-restrict$<SEMICOLON>-Wno-array-bounds>)
+    # At -O1 g++ 12 sees copies inside std::string that cannot happen (among others its bugs 105329 and 105651).
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Wno-restrict$<SEMICOLON>-Wno-array-bounds$<SEMICOLON>-Wno-stringop-overflow>)
   endif()
 endfunction()
 

@@ -5,9 +5,10 @@
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #include <sched.h>
+
+#include "kinglet/base/thread_pool.h"
 
 namespace kinglet {
 namespace {
@@ -80,10 +81,7 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& b
       const InsideScope inside;
       for (std::int64_t i = next++; i < count; i = next++) guarded(i);
     };
-    std::vector<std::jthread> workers;
-    workers.reserve(static_cast<std::size_t>(threads - 1));
-    for (std::int64_t t = 1; t < threads; ++t) workers.emplace_back(work);
-    work();
+    if (!ThreadPool::instance().run(threads - 1, work)) work();
   }
   if (error) std::rethrow_exception(error);
 }

@@ -235,7 +235,13 @@ int run_reason(const ReasonOptions& options, const Globals& globals) {
 void add_model_options(CLI::App& command, ReasonOptions& options) {
   command.add_option("--base-url", options.model.base_url, "OpenAI-compatible endpoint (http://127.0.0.1:8080/v1)")
       ->type_name("URL");
-  command.add_option("--model", options.model.model, "The model's name there")->type_name("NAME");
+  command
+      .add_option("--model", options.model.model,
+                  "The model's name there; without --base-url: a model of this machine, a folder or GGUF file")
+      ->type_name("NAME|PATH");
+  command.add_option("--dtype", options.model.dtype, "Type of the weights of a model of this machine")
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
+      ->capture_default_str();
   command.add_option("--key-from", options.model.key_variable, "Environment variable that holds the key")
       ->type_name("NAME");
   command.add_option("--expert-url", options.expert.base_url, "Another endpoint for the expert")->type_name("URL");

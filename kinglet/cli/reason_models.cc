@@ -1,4 +1,5 @@
 // The models of kinglet reason: endpoints with a ledger beside the run file, or dice.
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -6,7 +7,10 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/cli/reason_options.h"
+#include "kinglet/cli/serve_options.h"
+#include "kinglet/cli/torch_module.h"
 #include "kinglet/llm/endpoint_model.h"
+#include "kinglet/llm/local_model.h"
 #include "kinglet/llm/scripted_model.h"
 #include "kinglet/llm/sqlite_ledger.h"
 
@@ -22,7 +26,6 @@ struct ReasonModels::Parts {
 namespace {
 
 EndpointOptions endpoint_of(const ModelOptions& options, const ReasonOptions& all) {
-  if (options.base_url.empty()) throw bad_input("--base-url", "is missing", "an endpoint, or --simulate");
   if (options.model.empty()) throw bad_input("--model", "is missing", "the model's name at the endpoint");
   EndpointOptions endpoint;
   endpoint.base_url = options.base_url;
@@ -31,6 +34,17 @@ EndpointOptions endpoint_of(const ModelOptions& options, const ReasonOptions& al
   endpoint.admission.max_in_flight = all.model.max_in_flight;
   if (!options.key_variable.empty()) endpoint.api_key = ApiKey::from_environment(options.key_variable);
   return endpoint;
+}
+
+std::unique_ptr<ChatModel> local_model(const ModelOptions& options, int parallel) {
+  if (!std::filesystem::exists(options.model)) {
+    throw bad_input("--base-url", "is missing, and --model is no file or folder",
+                    "an endpoint, a model, or --simulate");
+  }
+  auto* const open = reinterpret_cast<LocalModelEntry*>(find_torch_entry(kLocalModelEntryName));
+  LocalEngine engine;
+  open({.model = options.model, .chat_template = {}, .dtype = options.dtype}, parallel, engine);
+  return std::make_unique<LocalModel>(std::move(engine));
 }
 
 }  // namespace
@@ -43,7 +57,8 @@ ReasonModels::ReasonModels(const ReasonOptions& options, const fot::SimulatedMod
     return;
   }
   if (!ledger.empty()) parts_->ledger.emplace(ledger);
-  const auto open = [&](const ModelOptions& model) {
+  const auto open = [&](const ModelOptions& model) -> std::unique_ptr<ChatModel> {
+    if (model.base_url.empty()) return local_model(model, options.model.max_in_flight);
     EndpointOptions endpoint = endpoint_of(model, options);
     endpoint.ledger = parts_->ledger ? &*parts_->ledger : nullptr;
     endpoint.meter = &parts_->meter;
@@ -52,7 +67,7 @@ ReasonModels::ReasonModels(const ReasonOptions& options, const fot::SimulatedMod
   parts_->solver = open(options.model);
   if (options.expert.base_url.empty() && options.expert.model.empty()) return;
   ModelOptions expert = options.expert;
-  if (expert.base_url.empty()) {
+  if (expert.base_url.empty() && !std::filesystem::exists(expert.model)) {
     expert.base_url = options.model.base_url;
     if (expert.key_variable.empty()) expert.key_variable = options.model.key_variable;
   }

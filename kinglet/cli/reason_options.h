@@ -14,8 +14,9 @@
 namespace kinglet::cli {
 
 struct ModelOptions {
-  std::string base_url, model;
-  std::string key_variable;  // environment variable with the key
+  std::string base_url, model;  // without base_url: a model of this machine, a folder or GGUF file
+  std::string dtype = "fp32";   // of its weights
+  std::string key_variable;     // environment variable with the key
   int max_in_flight = 16;
   bool max_completion_tokens = false;
   bool simulate = false;

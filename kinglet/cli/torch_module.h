@@ -2,12 +2,18 @@
 // a second, which `kinglet inspect` or `kinglet ckpt` should not pay.
 #pragma once
 
+#include <cstdint>
+
 #include "kinglet/cli/command.h"
 
+namespace kinglet {
+struct LocalEngine;
+}
 namespace kinglet::cli {
 
 struct ConversationOptions;
 struct GenerateOptions;
+struct ServedModelOptions;
 struct PerplexityOptions;
 struct ServeOptions;
 struct TourOptions;
@@ -27,6 +33,10 @@ using ServeEntry = int(const ServeOptions&, const Globals&);
 inline constexpr const char* kServeEntryName = "kinglet_run_serve";
 using ChatEntry = int(const ConversationOptions&, const Globals&);
 inline constexpr const char* kChatEntryName = "kinglet_run_chat";
+
+// A model of this machine for commands without LibTorch. Raises Error as load_language_model() does.
+using LocalModelEntry = void(const ServedModelOptions&, std::int64_t parallel, LocalEngine& opened);
+inline constexpr const char* kLocalModelEntryName = "kinglet_open_local_model";
 
 // Loads the module (next to the program, in ../lib beside it, or in the library path) and returns the entry point.
 // Raises Error with the remedy when the module or LibTorch is missing.

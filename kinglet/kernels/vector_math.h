@@ -15,7 +15,7 @@ HWY_BEFORE_NAMESPACE();
 namespace kinglet {
 namespace HWY_NAMESPACE {
 
-// e^x within 2 units in the last place for x in [-87, 88]; 1.2e-38 or less below, 1.7e38 or more above. NaN gives NaN.
+// e^x within 2 units in the last place for x in [-87, 88]; that of the nearer end outside. NaN gives NaN.
 // x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor series up to r^7.
 HWY_INLINE float Exp(float x) {
   const float clamped = x < -87.0F ? -87.0F : (x > 88.0F ? 88.0F : x);

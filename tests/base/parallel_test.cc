@@ -1,12 +1,15 @@
 #include "kinglet/base/parallel.h"
 
 #include <atomic>
+#include <chrono>
 #include <set>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace kinglet {
 namespace {
@@ -78,6 +81,51 @@ TEST_P(Parallel, ABackendRunsTheWork) {
                               if (i == 9) throw std::out_of_range("nine");
                             }),
                std::out_of_range);
+}
+
+// The pool's threads stay between calls: many short ones in a row, and long pauses in which they fall asleep.
+TEST(ParallelThreads, ManyCallsInARow) {
+  set_num_threads(4);
+  std::atomic<std::int64_t> total{0};
+  for (int call = 0; call < 20000; ++call) {
+    parallel_for(5, [&](std::int64_t i) { total += i; });
+    if (call % 5000 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_EQ(total, 20000 * 10);
+  set_num_threads(0);
+}
+
+// While one thread has the pool, the others do their work themselves.
+TEST(ParallelThreads, SeveralCallersAtOnce) {
+  set_num_threads(3);
+  std::atomic<std::int64_t> total{0};
+  {
+    std::vector<std::jthread> callers;
+    for (int caller = 0; caller < 4; ++caller) {
+      callers.emplace_back([&] {
+        for (int call = 0; call < 2000; ++call) parallel_for(7, [&](std::int64_t) { ++total; });
+      });
+    }
+  }
+  EXPECT_EQ(total, 4 * 2000 * 7);
+  set_num_threads(0);
+}
+
+// A child has none of its parent's threads, and makes its own.
+TEST(ParallelThreads, WorkAfterFork) {
+  set_num_threads(2);
+  std::atomic<int> calls{0};
+  parallel_for(8, [&](std::int64_t) { ++calls; });
+  const pid_t child = fork();
+  if (child == 0) {
+    std::atomic<int> own{0};
+    parallel_for(8, [&](std::int64_t) { ++own; });
+    _exit(own == 8 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  set_num_threads(0);
 }
 
 TEST(ParallelThreads, AtLeastOneAndAsSet) {

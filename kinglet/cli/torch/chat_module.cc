@@ -125,7 +125,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_chat(const kin
                                                                        const kinglet::cli::Globals& globals) {
   using namespace kinglet;
   using namespace kinglet::cli;
-  share_torch_threads();
+  set_torch_threads();
   register_memoryformer();
   const LoadedModel loaded = load_served_model(options.model, "", 1);
   ChatSession session(*loaded.engine, loaded.model, options.settings);

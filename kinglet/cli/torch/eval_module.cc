@@ -18,7 +18,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_perplexity(
     const kinglet::cli::PerplexityOptions& options, const kinglet::cli::Globals& globals) {
   using namespace kinglet;
   using namespace kinglet::cli;
-  share_torch_threads();
+  set_torch_threads();
   register_memoryformer();
   const Bytes bytes = read_file(options.file);
   const LanguageModel model = load_language_model(options.model, weight_type_of(options.dtype));

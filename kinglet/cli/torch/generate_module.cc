@@ -111,7 +111,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_generate(const
                                                                            const kinglet::cli::Globals& globals) {
   using namespace kinglet;
   using namespace kinglet::cli;
-  share_torch_threads();
+  set_torch_threads();
   register_memoryformer();
   check_token_choice(generation_options(options, {}).choice);  // before the weights are read
   const LanguageModel model = load_language_model(options.model, weight_type_of(options.dtype));

@@ -31,7 +31,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_serve(const ki
                                                                         const kinglet::cli::Globals& globals) {
   using namespace kinglet;
   using namespace kinglet::cli;
-  share_torch_threads();
+  set_torch_threads();
   register_memoryformer();
   const LoadedModel loaded = load_served_model(options.model, options.name, options.parallel);
   if (!is_loopback(options.server.http.host) && options.server.api.api_key.empty()) {

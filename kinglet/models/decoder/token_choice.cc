@@ -8,6 +8,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/rng.h"
+#include "kinglet/kernels/logits.h"
 
 namespace kinglet {
 namespace {
@@ -26,16 +27,11 @@ void penalise(std::span<float> logits, std::span<const TokenId> seen, double pen
 }
 
 std::size_t most_likely(std::span<const float> logits) {
-  std::size_t best = 0;
-  bool has_nan = false;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    has_nan = has_nan || std::isnan(logits[i]);
-    if (logits[i] > logits[best]) best = i;
-  }
-  if (logits.empty() || has_nan || !std::isfinite(logits[best])) {
+  const LargestLogit largest = logits.empty() ? LargestLogit{0, true} : largest_logit(logits);
+  if (largest.has_nan || !std::isfinite(logits[largest.index])) {
     throw failed("", "the model's logits are not finite", "its weights are damaged or their type is too narrow");
   }
-  return best;
+  return largest.index;
 }
 
 // The smallest of the k largest.
@@ -50,15 +46,13 @@ bool more_likely(const Candidate& a, const Candidate& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.token < b.token;
 }
 
-// Leaves the most likely candidates, up to the one with which they reach `share` of all. Usually those are few, so that
-// only the head is sorted, in pieces.
-void keep_share(std::vector<Candidate>& all, double share) {
-  double total = 0.0;
-  for (const Candidate& one : all) total += one.probability;
+// Leaves the most likely candidates, up to the one with which they reach `enough`. Usually those are few, so that only
+// the head is sorted, in pieces.
+void keep_share(std::vector<Candidate>& all, double enough) {
   double before = 0.0;
   std::size_t sorted = 0;
   for (std::size_t kept = 0; kept < all.size(); ++kept) {
-    if (kept > 0 && before >= share * total) {
+    if (kept > 0 && before >= enough) {
       all.resize(kept);
       return;
     }
@@ -97,19 +91,29 @@ std::vector<Candidate> candidate_tokens(std::span<float> logits, std::span<const
 
   const bool some = settings.top_k > 0 && static_cast<std::size_t>(settings.top_k) < logits.size();
   const float least = some ? largest_but(logits, settings.top_k) : -INFINITY;
+  std::vector<float> weights(logits.size());  // 1 for the most likely
+  double sum =
+      softmax_weights(logits, logits[best], std::max(1e-30F, static_cast<float>(settings.temperature)), weights);
+  // All tokens below this together are less than what top-p leaves away, so none of them is taken.
+  const double share_left = (1.0 - settings.top_p) * 0.99 * sum / static_cast<double>(logits.size());
+  const auto tail = static_cast<float>(some ? 0.0 : std::max(settings.min_p, share_left));
   std::vector<Candidate> all;
-  const double most = logits[best];
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] < least) continue;
-    const double weight = std::exp((logits[i] - most) / settings.temperature);  // 1 for the most likely
-    if (weight > 0) all.push_back({static_cast<TokenId>(i), weight});
+    const bool is_candidate = some ? logits[i] >= least : weights[i] >= tail;
+    if (is_candidate && weights[i] > 0.0F) all.push_back({static_cast<TokenId>(i), static_cast<double>(weights[i])});
   }
-  if (settings.top_p < 1) keep_share(all, settings.top_p);
+  if (some) {
+    sum = 0.0;
+    for (const Candidate& one : all) sum += one.probability;
+  }
+  if (settings.top_p < 1) keep_share(all, settings.top_p * sum);
   std::erase_if(all, [&](const Candidate& one) { return one.probability < settings.min_p; });
   double total = 0.0;
   for (const Candidate& one : all) total += one.probability;
   for (Candidate& one : all) one.probability /= total;
-  std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  if (settings.top_p < 1) {
+    std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  }
   return all;
 }
 
