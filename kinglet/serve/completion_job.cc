@@ -134,25 +134,29 @@ void CompletionJob::show(std::size_t index, TextPiece piece) {
 
 void CompletionJob::on_end(std::size_t index, SequenceResult result) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - arrival_).count();
-  bool last = false;
-  {
-    const Lock lock(mutex_);
-    // Refusing a token is one more way to cancel.
-    if (result.end == SequenceEnd::kStopped && cancelled_ && !choices_[index].text.stopped()) {
-      result.end = SequenceEnd::kCancelled;
-    }
-    sequence_ended_(result, seconds);
-    try {
-      finish_choice(index, std::move(result));
-    } catch (const std::exception& error) {
-      error_status_ = 500;
-      error_ = error.what();
-    }
-    choices_[index].ended = true;
-    last = --open_ == 0;
-    if (last) finish();
+  const Lock lock(mutex_);
+  // Refusing a token is one more way to cancel.
+  if (result.end == SequenceEnd::kStopped && cancelled_ && !choices_[index].text.stopped()) {
+    result.end = SequenceEnd::kCancelled;
   }
-  if (last) job_ended_(exchange_->status());
+  sequence_ended_(result, seconds);
+  try {
+    finish_choice(index, std::move(result));
+  } catch (const std::exception& error) {
+    error_status_ = 500;
+    error_ = error.what();
+  }
+  choices_[index].ended = true;
+  if (--open_ > 0) return;
+  // Before the answer's end: a client that has it may rely on its places being free again.
+  job_ended_(final_status());
+  finish();
+}
+
+int CompletionJob::final_status() const {
+  if (begun_) return 200;
+  if (exchange_->gone()) return 0;
+  return error_status_ != 0 ? error_status_ : 200;
 }
 
 void CompletionJob::finish_choice(std::size_t index, SequenceResult result) {

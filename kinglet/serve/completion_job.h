@@ -29,7 +29,8 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
   };
   // Called once for every sequence that has ended, with the seconds since the request's arrival.
   using SequenceEnded = std::function<void(const SequenceResult& result, double seconds)>;
-  using JobEnded = std::function<void(int status)>;  // of the answer
+  // Called once, before the answer comes to its end. `status`: of the answer; 0 when the client left before it began.
+  using JobEnded = std::function<void(int status)>;
 
   // Engine, tokenizer and what the callbacks use must outlive it.
   CompletionJob(TokenEngine& engine, const Tokenizer& tokenizer, std::shared_ptr<HttpExchange> exchange,
@@ -62,6 +63,7 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
   void finish_choice(std::size_t index, SequenceResult result);
   void finish();
   void finish_with_error();
+  int final_status() const;
   ReplyUsage usage() const;
 
   TokenEngine& engine_;

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -13,11 +12,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "kinglet/base/log.h"
+#include "kinglet/serve/wake_list.h"
 #include "kinglet/serve/worker_pool.h"
 
 namespace kinglet {
@@ -28,36 +27,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kListenerId = 0, kWakeId = 1;  // connections are numbered from 2
 constexpr std::chrono::seconds kDrainTime{2};          // for the rest of a request that was refused
 constexpr int kTick = 250;                             // ms between looks at the clock
-
-// Which connections have something to do, told from other threads. Outlives the loop in the exchanges.
-class WakeList {
- public:
-  WakeList() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~WakeList() { ::close(descriptor_); }
-  WakeList(const WakeList&) = delete;
-  WakeList& operator=(const WakeList&) = delete;
-
-  int descriptor() const { return descriptor_; }
-  void add(std::uint64_t id) {
-    const std::lock_guard lock(mutex_);
-    const bool first = ids_.empty();
-    if (first || ids_.back() != id) ids_.push_back(id);
-    if (!first) return;
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(descriptor_, &one, sizeof(one));
-  }
-  std::vector<std::uint64_t> take() {
-    const std::lock_guard lock(mutex_);
-    std::uint64_t count = 0;
-    [[maybe_unused]] const auto got = ::read(descriptor_, &count, sizeof(count));
-    return std::exchange(ids_, {});
-  }
-
- private:
-  int descriptor_;
-  std::mutex mutex_;
-  std::vector<std::uint64_t> ids_;
-};
 
 struct Connection {
   enum class State { kReading, kAnswering, kDraining };
