@@ -186,11 +186,14 @@ HWY_EXPORT(BFloat16Strips);
 HWY_EXPORT(Int8Strips);
 
 void few_rows_product(const WeightMatrix& weights, std::int64_t rows, const float* x, const float* bias, float* y) {
-  // A strip's weights stay in the first cache while all blocks of rows pass over them.
-  constexpr std::int64_t kStripBytes = 1 << 14;
-  const std::int64_t bytes = weights.kind == WeightKind::kFloat32 ? 4 : weights.kind == WeightKind::kBFloat16 ? 2 : 1;
-  const std::int64_t strip =
-      std::max<std::int64_t>(4, kStripBytes / std::max<std::int64_t>(1, weights.in * bytes) / 4 * 4);
+  // Strips that are long enough for a steady stream from memory, short enough to share the work evenly, and within the
+  // second cache, where their weights stay while all blocks of rows pass over them.
+  constexpr std::int64_t kLeastBytes = 1 << 14, kMostBytes = 1 << 18, kStripsAThread = 8;
+  const std::int64_t element = weights.kind == WeightKind::kFloat32 ? 4 : weights.kind == WeightKind::kBFloat16 ? 2 : 1;
+  const std::int64_t row_bytes = std::max<std::int64_t>(1, weights.in * element);
+  const std::int64_t bytes =
+      std::clamp(weights.out * row_bytes / (kStripsAThread * num_threads()), kLeastBytes, kMostBytes);
+  const std::int64_t strip = std::max<std::int64_t>(4, bytes / row_bytes / 4 * 4);
   const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
   parallel_ranges(weights.out, strip, [&](std::int64_t begin, std::int64_t end) {
     switch (weights.kind) {
