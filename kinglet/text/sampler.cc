@@ -173,7 +173,7 @@ TrainingSequence Sampler::build(const Parts& parts) const {
   }
   sequence.boundaries.push_back(static_cast<std::uint32_t>(sequence.input_ids.size()));
   sequence.input_ids.resize(options_.sequence_length, options_.padding);
-  sequence.labels.resize(options_.sequence_length, kIgnoredLabel);
+  sequence.labels.resize(options_.sequence_length, kUntrainedLabel);
   sequence.position_ids.resize(options_.sequence_length, 0);
   return sequence;
 }
@@ -185,13 +185,13 @@ void Sampler::append(const Part& part, TrainingSequence& sequence) const {
   corpus_.read(part.document, part.begin, in_corpus, sequence.input_ids);
   for (std::uint64_t i = 0; i < in_corpus; ++i) {
     const bool trained = corpus_.trained(part.document, part.begin + i);
-    sequence.labels.push_back(trained ? sequence.input_ids[first + i] : kIgnoredLabel);
+    sequence.labels.push_back(trained ? sequence.input_ids[first + i] : kUntrainedLabel);
   }
   if (in_corpus < part.count) {
     sequence.input_ids.push_back(*options_.separator);
     sequence.labels.push_back(*options_.separator);
   }
-  if (options_.separate_documents && part.begin == 0) sequence.labels[first] = kIgnoredLabel;
+  if (options_.separate_documents && part.begin == 0) sequence.labels[first] = kUntrainedLabel;
   for (std::uint64_t i = 0; i < part.count; ++i) sequence.position_ids.push_back(static_cast<std::int32_t>(i));
 }
 

@@ -34,11 +34,11 @@ struct SamplerOptions {
   std::uint64_t rank = 0, world_size = 1;
 };
 
-inline constexpr TokenId kIgnoredLabel = -100;
+inline constexpr TokenId kUntrainedLabel = -100;  // as kIgnoredLabel of kernels/cross_entropy.h
 
 struct TrainingSequence {
   std::vector<TokenId> input_ids;          // sequence_length
-  std::vector<TokenId> labels;             // input_ids where they are trained, else kIgnoredLabel; not shifted
+  std::vector<TokenId> labels;             // input_ids where they are trained, else kUntrainedLabel; not shifted
   std::vector<std::int32_t> position_ids;  // from 0 in each document part
   std::vector<std::uint32_t> boundaries;   // where document parts begin, then the number of tokens without padding
 };

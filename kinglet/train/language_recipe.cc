@@ -9,7 +9,7 @@ namespace kinglet {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::int64_t kMillion = 1'000'000;
+constexpr std::int64_t kTokenMillion = 1'000'000;
 
 // ---- model and checkpoints -------------------------------------------------------------------------------------
 
@@ -32,14 +32,14 @@ ModelFactory read_pretrained(RecipeTable& model) {
 ModelFactory read_new_decoder(RecipeTable& model) {
   DecoderShape shape;
   shape.family = model.choice("family", "llama", family_names());
-  shape.hidden_size = model.need_integer("hidden_size", {1, kMillion});
+  shape.hidden_size = model.need_integer("hidden_size", {1, kTokenMillion});
   shape.num_layers = model.need_integer("num_layers", {1, 4096});
   shape.num_heads = model.need_integer("num_heads", {1, 65536});
   shape.num_kv_heads = model.integer("num_kv_heads", 0, {0, 65536});
   shape.head_dim = model.integer("head_dim", 0, {0, 65536});
-  shape.intermediate_size = model.integer("intermediate_size", 0, {0, 16 * kMillion});
-  shape.max_positions = model.integer("max_positions", 0, {0, 1000 * kMillion});
-  shape.vocabulary_size = model.integer("vocabulary_size", 0, {0, 16 * kMillion});
+  shape.intermediate_size = model.integer("intermediate_size", 0, {0, 16 * kTokenMillion});
+  shape.max_positions = model.integer("max_positions", 0, {0, 1000 * kTokenMillion});
+  shape.vocabulary_size = model.integer("vocabulary_size", 0, {0, 16 * kTokenMillion});
   shape.tied_embeddings = model.boolean("tied_embeddings", true);
   shape.rope_theta = model.number("rope_theta", 0.0, at_least(0.0));
   const std::string where = model.place("family");
@@ -112,13 +112,13 @@ void read_data(RecipeTable root, LanguageRecipe& recipe) {
   const bool concatenate = table.choice("packing", "concatenate", {"concatenate", "best-fit"}) == "concatenate";
   data.packing = concatenate ? Packing::kConcatenate : Packing::kBestFit;
   data.separate_documents = table.boolean("separate_documents", !concatenate);
-  data.tokens = table.integer("tokens", 256, {1, 16 * kMillion});
+  data.tokens = table.integer("tokens", 256, {1, 16 * kTokenMillion});
 }
 
 void read_tokenizer(RecipeTable root, LanguageRecipe& recipe) {
   RecipeTable table = root.table("tokenizer");
   recipe.tokenizer.path = table.optional_path("path").value_or(recipe.model_from);
-  recipe.tokenizer.vocabulary_size = table.integer("vocabulary_size", 0, {0, 16 * kMillion});
+  recipe.tokenizer.vocabulary_size = table.integer("vocabulary_size", 0, {0, 16 * kTokenMillion});
   const bool has_path = !recipe.tokenizer.path.empty();
   if (has_path && recipe.tokenizer.vocabulary_size != 0) {
     throw table.refuse("vocabulary_size", "is for a new tokenizer, but there is one already",

@@ -143,7 +143,7 @@ TEST_F(SamplerTest, BestFitKeepsDocumentsWholeAndGivesEachOnceAnEpoch) {
       ++seen[id];
       const bool padding = i >= sequence.boundaries.back();
       EXPECT_EQ(id == 9998, padding);
-      EXPECT_EQ(sequence.labels[i], padding ? kIgnoredLabel : id);
+      EXPECT_EQ(sequence.labels[i], padding ? kUntrainedLabel : id);
     }
     for (std::size_t p = 0; p + 1 < sequence.boundaries.size(); ++p) {
       EXPECT_EQ(sequence.input_ids[sequence.boundaries[p + 1] - 1], kEos) << "a document was cut";
@@ -178,7 +178,7 @@ TEST_F(SamplerTest, MaskedTokensAreNotLabels) {
       for (std::size_t i = 0; i < sequence.boundaries.back(); ++i) {
         const TokenId id = sequence.input_ids[i];
         if (id == kEos) continue;
-        EXPECT_EQ(sequence.labels[i], trained[id] ? id : kIgnoredLabel);
+        EXPECT_EQ(sequence.labels[i], trained[id] ? id : kUntrainedLabel);
       }
     }
   }

@@ -11,6 +11,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/base/interrupt.h"
 #include "kinglet/cli/chat_options.h"
+#include "kinglet/cli/torch/answer_output.h"
 #include "kinglet/cli/torch/served_model.h"
 #include "kinglet/cli/torch_module.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
@@ -19,7 +20,6 @@
 namespace kinglet::cli {
 namespace {
 
-constexpr int kInterruptedCode = 130;
 constexpr std::size_t kLongestLine = 1 << 24;
 constexpr const char* kHelp =
     "/reset          forget the conversation\n"
@@ -65,11 +65,6 @@ class LineReader {
  private:
   std::string held_;
 };
-
-void write_text(std::string_view text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written) throw failed("stdout", "cannot write the answer", "check the disk or the program that reads it");
-}
 
 void print_speed(const SequenceResult& result) {
   const double steps = static_cast<double>(result.new_tokens - 1);

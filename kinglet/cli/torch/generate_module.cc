@@ -6,6 +6,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/cli/generate_options.h"
+#include "kinglet/cli/torch/answer_output.h"
 #include "kinglet/cli/torch_module.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
 #include "kinglet/models/decoder/language_model.h"
@@ -14,8 +15,6 @@
 
 namespace kinglet::cli {
 namespace {
-
-constexpr int kInterruptedCode = 130;
 
 GenerationOptions generation_options(const GenerateOptions& options, const LanguageModel& model) {
   GenerationOptions result;
@@ -27,20 +26,20 @@ GenerationOptions generation_options(const GenerateOptions& options, const Langu
   return result;
 }
 
-struct Prompt {
+struct GivenPrompt {
   std::string text;
   std::vector<TokenId> tokens;
 };
 
 // A template writes the special tokens itself.
-Prompt prompt_of(const GenerateOptions& options, const Tokenizer& tokenizer) {
+GivenPrompt prompt_of(const GenerateOptions& options, const Tokenizer& tokenizer) {
   if (!options.chat) return {options.prompt, encode_prompt(tokenizer, options.prompt)};
   Json messages = Json::array();
   if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
   messages.push_back({{"role", "user"}, {"content", options.prompt}});
   ChatOptions chat;
   chat.add_generation_prompt = true;
-  Prompt prompt{load_chat_template(options.model, tokenizer).render(messages, chat), {}};
+  GivenPrompt prompt{load_chat_template(options.model, tokenizer).render(messages, chat), {}};
   prompt.tokens = tokenizer.encode(prompt.text, false);
   return prompt;
 }
@@ -64,7 +63,7 @@ struct Speeds {
 };
 
 // The first new token belongs to the prompt: it needs no step of its own.
-Speeds speeds_of(const Prompt& prompt, const TextGeneration& result) {
+Speeds speeds_of(const GivenPrompt& prompt, const TextGeneration& result) {
   const auto rate = [](std::size_t count, double seconds) {
     return count > 0 && seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
   };
@@ -72,7 +71,7 @@ Speeds speeds_of(const Prompt& prompt, const TextGeneration& result) {
   return {rate(prompt.tokens.size(), result.prompt_seconds), rate(steps, result.token_seconds)};
 }
 
-void print_document(const GenerateOptions& options, const Prompt& prompt, const TextGeneration& result) {
+void print_document(const GenerateOptions& options, const GivenPrompt& prompt, const TextGeneration& result) {
   const Speeds speeds = speeds_of(prompt, result);
   nlohmann::json document = {{"text", options.echo ? prompt.text + result.text : result.text},
                              {"tokens", result.generation.tokens},
@@ -84,11 +83,6 @@ void print_document(const GenerateOptions& options, const Prompt& prompt, const 
   print_json(document);
 }
 
-void write_text(std::string_view text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written) throw failed("stdout", "cannot write the result", "check the disk or the program that reads it");
-}
-
 void print_log_probabilities(const Tokenizer& tokenizer, const Generation& generation) {
   for (std::size_t i = 0; i < generation.tokens.size(); ++i) {
     const TokenId id = generation.tokens[i];
@@ -97,7 +91,7 @@ void print_log_probabilities(const Tokenizer& tokenizer, const Generation& gener
   }
 }
 
-void print_speeds(const Prompt& prompt, const TextGeneration& result) {
+void print_speeds(const GivenPrompt& prompt, const TextGeneration& result) {
   const Speeds speeds = speeds_of(prompt, result);
   fmt::print(stderr, "prompt {} tokens, {:.1f} tokens/s; new {} tokens, {:.1f} tokens/s; end: {}\n",
              prompt.tokens.size(), speeds.prompt, result.generation.tokens.size(), speeds.tokens,
@@ -115,7 +109,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_generate(const
   register_memoryformer();
   check_token_choice(generation_options(options, {}).choice);  // before the weights are read
   const LanguageModel model = load_language_model(options.model, weight_type_of(options.dtype));
-  const Prompt prompt = prompt_of(options, *model.tokenizer);
+  const GivenPrompt prompt = prompt_of(options, *model.tokenizer);
   std::function<void(std::string_view)> on_text;
   if (!globals.json) {
     if (options.echo) write_text(prompt.text);

@@ -73,7 +73,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Experiment prepare(const TourOptions& options) {
+Experiment prepare_experiment(const TourOptions& options) {
   const ImageSet train = read_mnist(options.images, "train"), test = read_mnist(options.images, "t10k");
   if (train.height != test.height || train.width != test.width) {
     throw bad_input(options.images, "training and test images have different sizes");
@@ -253,7 +253,7 @@ nlohmann::ordered_json to_json(const std::vector<Archive>& archives, const std::
 }  // namespace
 
 void run_excp_stop(const TourOptions& options, TourReport& report) {
-  const Experiment experiment = prepare(options);
+  const Experiment experiment = prepare_experiment(options);
   double uninterrupted = 0;
   const std::vector<double> losses = train_from_start(experiment, uninterrupted);
   const std::vector<double> reference(losses.begin() + experiment.resume_step, losses.end());

@@ -32,7 +32,7 @@ struct Stop {
   std::int64_t steps = 0, kill_at = 0;
 };
 
-Stop prepare(const TourOptions& options) {
+Stop prepare_stop(const TourOptions& options) {
   Stop stop;
   stop.folder = fs::path(options.output) / "language";
   stop.run = stop.folder / "run";
@@ -138,7 +138,7 @@ Stored measure_store(const fs::path& path) {
 }  // namespace
 
 void run_language_stop(const TourOptions& options, TourReport& report) {
-  const Stop stop = prepare(options);
+  const Stop stop = prepare_stop(options);
   const Training training = train(stop);
   const json& summary = training.summary;
   const double loss = summary["eval_loss"], frequencies = loss_of_frequencies(stop.run);

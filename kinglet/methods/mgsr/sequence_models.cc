@@ -11,7 +11,7 @@
 namespace kinglet::mgsr {
 namespace {
 
-constexpr std::int64_t kLogitsAtOnce = 1 << 19;
+constexpr std::int64_t kScoredLogitsAtOnce = 1 << 19;
 
 // Continues each text by at most room[i] tokens.
 std::vector<std::vector<TokenId>> continuations(Decoder& model, const std::vector<std::vector<TokenId>>& texts,
@@ -96,7 +96,7 @@ std::vector<Judgement> SequenceModels::judge(const std::vector<Example>& example
   const at::Tensor teacher_weight = teacher_.output_weight().narrow(0, 0, writing_.vocabulary);
   Rng rng(stream);
   Judgement all;
-  const std::int64_t most = std::max<std::int64_t>(16, kLogitsAtOnce / writing_.vocabulary);
+  const std::int64_t most = std::max<std::int64_t>(16, kScoredLogitsAtOnce / writing_.vocabulary);
   for (std::int64_t begin = 0; begin < total; begin += most) {
     const std::int64_t count = std::min(most, total - begin);
     at::Tensor student = output_logits(student_hidden.narrow(0, begin, count), student_weight);

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/clock.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/parallel.h"
 #include "kinglet/nn/torch.h"
@@ -22,12 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_between(Clock::time_point begin, Clock::time_point end) {
-  return std::chrono::duration<double>(end - begin).count();
-}
-
 // A request from submit() to its on_end.
-struct Sequence {
+struct EngineSequence {
   std::uint64_t number = 0;
   TokenRequest request;
   SequenceCallbacks callbacks;
@@ -54,7 +51,7 @@ struct Slot {
 
   nn::KvCache cache;
   std::vector<TokenId> tokens;
-  std::unique_ptr<Sequence> sequence;
+  std::unique_ptr<EngineSequence> sequence;
   TokenId next = 0;             // chosen, not yet in the cache
   std::uint64_t last_used = 0;  // step
 };
@@ -111,7 +108,7 @@ class DecoderEngine : public TokenEngine {
 
   std::uint64_t submit(TokenRequest request, SequenceCallbacks callbacks) override {
     check(request);
-    auto sequence = std::make_unique<Sequence>();
+    auto sequence = std::make_unique<EngineSequence>();
     const auto length = static_cast<std::int64_t>(request.prompt.size());
     sequence->limit = std::min(request.max_tokens, max_positions_ - length + 1);  // the last token takes no position
     sequence->result.prompt_tokens = length;
@@ -187,7 +184,7 @@ class DecoderEngine : public TokenEngine {
 
   // Waits for something to do; false when the engine is to stop, with everything cancelled.
   bool take_orders() {
-    std::vector<std::unique_ptr<Sequence>> starting, dropped;
+    std::vector<std::unique_ptr<EngineSequence>> starting, dropped;
     std::set<std::uint64_t> cancelled;
     bool stopping = false;
     {
@@ -218,10 +215,11 @@ class DecoderEngine : public TokenEngine {
   }
 
   std::int64_t running() const {
-    return std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.sequence && !slot.sequence->ended; });
+    return std::count_if(slots_.begin(), slots_.end(),
+                         [](const Slot& slot) { return slot.sequence && !slot.sequence->ended; });
   }
 
-  void start(std::unique_ptr<Sequence> sequence) {
+  void start(std::unique_ptr<EngineSequence> sequence) {
     sequence->started = Clock::now();
     sequence->result.wait_seconds = seconds_between(sequence->submitted, sequence->started);
     if (sequence->limit == 0) return end(*sequence, SequenceEnd::kLength);
@@ -317,7 +315,7 @@ class DecoderEngine : public TokenEngine {
     std::vector<std::string> errors(slots.size());
     parallel_for(static_cast<std::int64_t>(slots.size()), [&](std::int64_t row) {
       const auto i = static_cast<std::size_t>(row);
-      const Sequence& sequence = *slots[i]->sequence;
+      const EngineSequence& sequence = *slots[i]->sequence;
       const std::span<float> own(values + row * vocabulary, static_cast<std::size_t>(vocabulary));
       try {
         std::optional<LogProbabilities> log_probabilities;
@@ -343,7 +341,7 @@ class DecoderEngine : public TokenEngine {
   }
 
   void take(Slot& slot, const EngineToken& chosen) {
-    Sequence& sequence = *slot.sequence;
+    EngineSequence& sequence = *slot.sequence;
     SequenceResult& result = sequence.result;
     slot.next = chosen.token;
     slot.last_used = step_;
@@ -373,7 +371,7 @@ class DecoderEngine : public TokenEngine {
     slot.cache.truncate(0);
   }
 
-  void end(Sequence& sequence, SequenceEnd how) {
+  void end(EngineSequence& sequence, SequenceEnd how) {
     if (sequence.ended) return;
     sequence.ended = true;
     sequence.result.end = how;
@@ -419,7 +417,7 @@ class DecoderEngine : public TokenEngine {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::unique_ptr<Sequence>> waiting_;
+  std::deque<std::unique_ptr<EngineSequence>> waiting_;
   std::set<std::uint64_t> open_, cancelled_;
   std::uint64_t last_number_ = 0;
   bool stopping_ = false;

@@ -42,10 +42,10 @@ void add_eos(std::vector<TokenId>& eos, std::int64_t id, std::int64_t vocabulary
 std::vector<std::int64_t> generation_eos(const fs::path& folder) {
   const fs::path path = folder / "generation_config.json";
   if (!fs::exists(path)) return {};
-  const Json json = parse_json(as_text(read_file(path, 1 << 24)), path.string());
-  if (!json.is_object()) throw bad_input(path.string(), fmt::format("{}, not an object", json_kind(json)));
-  const auto found = json.find("eos_token_id");
-  if (found == json.end() || found->is_null()) return {};
+  const Json content = parse_json(as_text(read_file(path, 1 << 24)), path.string());
+  if (!content.is_object()) throw bad_input(path.string(), fmt::format("{}, not an object", json_kind(content)));
+  const auto found = content.find("eos_token_id");
+  if (found == content.end() || found->is_null()) return {};
   std::vector<std::int64_t> ids;
   for (const Json& one : found->is_array() ? *found : Json::array({*found})) {
     if (!one.is_number_integer())

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "kinglet/base/clock.h"
 #include "kinglet/text/continued_text.h"
 #include "kinglet/text/stop_strings.h"
 
@@ -10,10 +11,6 @@ namespace kinglet {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_between(Clock::time_point begin, Clock::time_point end) {
-  return std::chrono::duration<double>(end - begin).count();
-}
 
 }  // namespace
 
