@@ -243,8 +243,8 @@ TEST(HttpServer, DropsReadersThatFallTooFarBehind) {
   while (pieces < 10'000 && exchange.write(piece)) ++pieces;  // the system takes some megabytes itself
   EXPECT_LT(pieces, 2'000);
   EXPECT_TRUE(soon([&] { return keeper.gone == 1; }));
-  // Known defect: in about one of twenty runs the connection itself is closed only by its write timeout, so that
-  // open_connections() is not checked here.
+  // Known defect: in about one of twenty runs the connection itself is still open seconds later, so open_connections()
+  // is not checked here.
 }
 
 TEST(HttpServer, DropsReadersThatTakeNothing) {
