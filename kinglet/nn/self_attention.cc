@@ -15,10 +15,12 @@ at::Tensor attend_step(const SelfAttentionSettings& settings, const at::Tensor& 
   if (context.caches.empty()) {
     context.cache->append(context.layer, k, v);
     const std::int64_t end = context.cache->length() + 1;
+    const at::Tensor first_key =
+        context.first_key.defined() ? context.first_key.to(at::kInt).contiguous() : context.first_key;
     for (std::int64_t row = 0; row < batch; ++row) {
       seen.push_back(context.cache->seen(context.layer, row, end, settings.window));
-      if (!context.first_key.defined()) continue;
-      const std::int64_t first = context.first_key[row][0].item<std::int64_t>();
+      if (!first_key.defined()) continue;
+      const std::int64_t first = first_key.data_ptr<std::int32_t>()[row];
       seen.back().begin = std::min(end, std::max(seen.back().begin, first));
     }
   } else {

@@ -149,7 +149,7 @@ bool HttpExchange::send_pending(const std::function<std::size_t(std::string_view
 
 bool HttpExchange::finished() const {
   const std::lock_guard lock(mutex_);
-  return aborted_ || (ended_ && sent_ == pending_.size());
+  return ended_ && sent_ == pending_.size();
 }
 
 bool HttpExchange::broken_off() const {

@@ -47,7 +47,7 @@ class HttpExchange {
   // For the server's thread.
   // Sends with `send` (bytes -> how many were taken) what is pending. False when it cannot take all.
   bool send_pending(const std::function<std::size_t(std::string_view)>& send);
-  bool finished() const;  // answered and sent, or broken off
+  bool finished() const;  // answered, and all of it sent; never when broken off
   bool broken_off() const;
   bool keep_alive() const;
   void set_keep_alive(bool keep);  // what the answer's head will say
