@@ -82,7 +82,10 @@ struct LocalModel::Call {
   std::string failure;                           // of submit()
 };
 
-LocalModel::LocalModel(LocalEngine parts) : parts_(std::move(parts)), events_(std::make_shared<Events>()) {
+LocalModel::LocalModel(LocalEngine parts)
+    : parts_(std::move(parts)),
+      bytes_(std::make_unique<TokenBytes>(*parts_.tokenizer)),
+      events_(std::make_shared<Events>()) {
   if (!parts_.chat_template) refuse(parts_.name, "the model has no chat template", "use one that was tuned for chat");
 }
 
@@ -181,9 +184,7 @@ bool LocalModel::poll(std::chrono::milliseconds wait) {
 }
 
 void LocalModel::take_tokens(Call& call, std::vector<EngineToken> tokens) {
-  const auto text_of = [&](TokenId token) {
-    return token < parts_.tokenizer->vocabulary_size() ? parts_.tokenizer->token(token) : std::string();
-  };
+  const auto text_of = [&](TokenId token) { return readable_token(bytes_->of(token).value_or(std::string())); };
   std::string fresh;
   for (const EngineToken& token : tokens) {
     if (call.stop.found()) break;  // the engine was a few tokens ahead

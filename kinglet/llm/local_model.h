@@ -12,6 +12,7 @@
 #include "kinglet/llm/chat_model.h"
 #include "kinglet/models/decoder/token_engine.h"
 #include "kinglet/text/chat_template.h"
+#include "kinglet/text/token_bytes.h"
 #include "kinglet/text/tokenizer.h"
 
 namespace kinglet {
@@ -51,6 +52,7 @@ class LocalModel : public ChatModel {
   void end_with(CallId id, ChatReply reply);
 
   LocalEngine parts_;
+  std::unique_ptr<const TokenBytes> bytes_;
   std::shared_ptr<Events> events_;  // shared with the engine's thread
   std::map<CallId, std::unique_ptr<Call>> calls_;
   CallId next_ = 1;

@@ -90,13 +90,16 @@ TEST_F(LocalModelTest, EndsAtAStopTextAndAtTheLimit) {
 }
 
 TEST_F(LocalModelTest, GivesLogProbabilities) {
-  const auto model = saying("yes");
+  const auto model = saying(" yes");
   ChatRequest request = asking("?");
   request.log_probs = true;
   request.top_log_probs = 2;
   const ChatReply reply = complete(*model, request);
   ASSERT_FALSE(reply.log_probs.empty());
   EXPECT_LE(reply.log_probs[0].log_prob, 0.0);
+  std::string together;
+  for (const TokenLogProb& one : reply.log_probs) together += one.token;
+  EXPECT_EQ(together, " yes") << "texts, not the vocabulary's spelling of a blank";
   EXPECT_EQ(reply.log_probs[0].alternatives.size(), 2U);
   EXPECT_TRUE(reply.mean_log_prob());
 }
