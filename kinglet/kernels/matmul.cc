@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/kernels/widened_product.h"
 
 // From GCC's OpenMP, which oneDNN runs on; declared here because clang has no header for it. The number is that of the
 // calling thread.
@@ -104,6 +105,20 @@ std::shared_ptr<const Primitive> primitive_for(const ConstMatrix& a, const Const
   return kept.emplace(key, std::move(made)).first->second;
 }
 
+// oneDNN multiplies bf16 only with AVX-512; asking it is surer than reading the processor's flags.
+bool multiplies_bfloat16() {
+  static const bool able = [] {
+    const ConstMatrix matrix{nullptr, DType::kBF16, 16, 16, 16, 1, 0};
+    try {
+      compile(matrix, matrix, {nullptr, DType::kF32, 16, 16, 16, 1, 0}, 1, false, false);
+      return true;
+    } catch (const dnnl::error&) {
+      return false;
+    }
+  }();
+  return able;
+}
+
 // oneDNN inside starts no threads of its own. The setting is the calling thread's.
 class OneThread {
  public:
@@ -135,6 +150,10 @@ void matmul(const ConstMatrix& a_in, const ConstMatrix& b_in, const Matrix& c_in
   if (batch == 0 || c.rows == 0 || c.columns == 0) return;
   if (a.columns == 0) {
     if (!accumulate) fill_without_product(c, batch, bias);
+    return;
+  }
+  if (a.dtype == DType::kBF16 && !multiplies_bfloat16()) {
+    widened_matmul(a, b, c, batch, bias, accumulate);
     return;
   }
   try {
