@@ -2,11 +2,21 @@
 #include "kinglet/methods/fot/tree.h"
 
 namespace kinglet::fot {
+namespace {
+
+// A model that was trained on the steps knows one form of question; it sees the tree's own order of the numbers.
+Messages question_prompt(const TreeContext& context) {
+  if (context.task == Task::kGame24 && context.settings.compact_prompts) return solve_prompt(context.numbers);
+  const bool reasoning = context.settings.base == Base::kCot;
+  return answer_prompt(context.task, context.question.text, context.example, reasoning);
+}
+
+}  // namespace
 
 Search<TreeResult> grow_answer_tree(TreeContext& context) {
   TreeResult result;
-  const bool reasoning = context.settings.base == Base::kCot;
-  Messages prompt = answer_prompt(context.task, context.question.text, context.example, reasoning);
+  context.growing = &result;
+  Messages prompt = question_prompt(context);
   ChatRequest request = make_request(context, "answer", std::move(prompt));
   request.log_probs = context.settings.correction;
   Generation answer = co_await generate(context, std::move(request));

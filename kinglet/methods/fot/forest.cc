@@ -62,6 +62,15 @@ class Forest::State {
   const ForestResult& result() const { return result_; }
   const Question& question() const { return question_; }
   int trees_started() const { return static_cast<int>(trees_.size()); }
+  const Tally& votes() const { return result_.votes; }
+
+  TreeView look_at(int tree) const {
+    const auto index = static_cast<std::size_t>(tree);
+    if (tree < admitted_) return {&result_.trees[index], true};
+    if (const auto found = finished_.find(tree); found != finished_.end()) return {&found->second, true};
+    const Tree& one = *trees_[index];
+    return one.stopped ? TreeView{} : TreeView{one.context->growing, false};
+  }
 
   void deliver(std::uint64_t number, ChatReply reply) {
     const auto found = open_.find(number);
@@ -204,7 +213,7 @@ class Forest::State {
     request.priority = priority_of(request.role);
     open_[number] = {tree, call.number, request.role, key, false};
     const bool for_expert = request.role == "expert";
-    new_calls_.push_back({number, for_expert, std::move(request)});
+    new_calls_.push_back({number, for_expert, tree, std::move(request)});
   }
 
   // Trees count in the order of their numbers, whatever the order in which they end.
@@ -362,5 +371,7 @@ bool Forest::ended() const { return state_->ended(); }
 const ForestResult& Forest::result() const { return state_->result(); }
 const Question& Forest::question() const { return state_->question(); }
 int Forest::trees_started() const { return state_->trees_started(); }
+Forest::TreeView Forest::look_at(int tree) const { return state_->look_at(tree); }
+const Tally& Forest::votes() const { return state_->votes(); }
 
 }  // namespace kinglet::fot

@@ -21,6 +21,7 @@ namespace kinglet::fot {
 struct ForestCall {
   std::uint64_t number = 0;
   bool for_expert = false;
+  int tree = -1;  // that asks; -1: the decision
   ChatRequest request;
 };
 
@@ -58,6 +59,14 @@ class Forest {
   const ForestResult& result() const;  // after the end
   const Question& question() const;
   int trees_started() const;
+
+  // For who looks on while it runs. What is pointed to stays until the next deliver().
+  struct TreeView {
+    const TreeResult* tree = nullptr;  // its thoughts so far; nullptr: stopped, it does not count
+    bool ended = false;
+  };
+  TreeView look_at(int tree) const;  // one of trees_started()
+  const Tally& votes() const;        // of the trees that ended and count
 
  private:
   class State;

@@ -36,7 +36,7 @@ std::vector<std::string> lines_of(std::string_view text) {
 
 class Game24Search {
  public:
-  explicit Game24Search(TreeContext& context) : context_(context) {}
+  explicit Game24Search(TreeContext& context) : context_(context) { context.growing = &result_; }
 
   Search<TreeResult> run() {
     result_.nodes.push_back({-1, 0, "root", list_text(context_.numbers)});
@@ -59,16 +59,19 @@ class Game24Search {
   // The steps that the model proposes from a state and that pass the rules, each once.
   Search<std::vector<Node>> propose(const Node& node) {
     std::vector<Node> children;
-    Messages prompt = propose_prompt(node.state, length());
-    ChatRequest request = make_request(context_, "propose", std::move(prompt));
-    const ChatReply reply = co_await context_.board.ask(std::move(request));
-    if (!reply.done()) {
-      failure_ = read_generation(reply).failure;
-      co_return children;
+    std::vector<ChatRequest> requests;
+    for (int i = 0; i < context_.settings.proposals; ++i) {
+      Messages prompt = propose_prompt(node.state, length());
+      requests.push_back(make_request(context_, "propose", std::move(prompt)));
     }
-    const Generation generation = read_generation(reply);
+    const std::vector<ChatReply> replies = co_await context_.board.ask_all(std::move(requests), false);
     std::set<std::string> seen;
-    for (const std::string& line : lines_of(generation.text)) add(node, line, seen, children);
+    std::size_t failed = 0;
+    for (const ChatReply& reply : replies) {
+      const Generation generation = read_generation(reply);
+      if (!reply.done() && ++failed == replies.size()) failure_ = generation.failure;
+      for (const std::string& line : lines_of(generation.text)) add(node, line, seen, children);
+    }
     co_return children;
   }
 

@@ -23,7 +23,9 @@ class Refinement {
   explicit Refinement(TreeContext& context)
       : context_(context),
         tree_({context.settings.exploration, context.settings.reward_scale,
-               static_cast<std::size_t>(context.settings.max_children)}) {}
+               static_cast<std::size_t>(context.settings.max_children)}) {
+    context.growing = &result_;
+  }
 
   int add(int parent, Generation answer, std::string kind) {
     const int node = tree_.add(parent);
@@ -42,6 +44,7 @@ class Refinement {
     const Score score = grade.failure.empty() ? read_score(grade.text, 0, 100) : Score{0, false};
     if (!score.readable) ++result_.unreadable;
     tree_.reward(node, score.value);
+    result_.nodes[static_cast<std::size_t>(node)].score = score.value;  // for who looks on; finish() says the quality
     co_return score.value;
   }
 

@@ -22,7 +22,7 @@ struct Node {
 
 class StepSearch {
  public:
-  explicit StepSearch(TreeContext& context) : context_(context) {}
+  explicit StepSearch(TreeContext& context) : context_(context) { context.growing = &result_; }
 
   Search<TreeResult> run() {
     result_.nodes.push_back({-1, 0, "root", context_.question.text});

@@ -18,7 +18,9 @@ std::string clean(const std::string& text) {
   return valid.substr(0, end) + " [...]";
 }
 
-Json node_to_json(const TraceNode& node) {
+}  // namespace
+
+Json thought_to_json(const TraceNode& node) {
   Json json = {{"parent", node.parent},
                {"layer", node.layer},
                {"kind", node.kind},
@@ -29,6 +31,16 @@ Json node_to_json(const TraceNode& node) {
   if (!node.note.empty()) json["note"] = clean(node.note);
   return json;
 }
+
+Json votes_to_json(const Tally& votes) {
+  Json json = Json::array();
+  for (const Tally::Count& count : votes.counts()) {
+    json.push_back({{"label", clean(count.label)}, {"votes", count.votes}});
+  }
+  return json;
+}
+
+namespace {
 
 Json tree_to_json(const TreeResult& tree, const CallCost& cost, TraceDetail detail) {
   Json json = {{"active", tree.active}, {"stop_reason", clean(tree.stop_reason)}};
@@ -45,7 +57,7 @@ Json tree_to_json(const TreeResult& tree, const CallCost& cost, TraceDetail deta
   if (detail == TraceDetail::kBrief) return json;
   json["text"] = clean(tree.text);
   json["nodes"] = Json::array();
-  for (const TraceNode& node : tree.nodes) json["nodes"].push_back(node_to_json(node));
+  for (const TraceNode& node : tree.nodes) json["nodes"].push_back(thought_to_json(node));
   return json;
 }
 
@@ -56,10 +68,7 @@ Json result_to_json(const ForestResult& result, TraceDetail detail) {
   json["label"] = result.label ? Json(clean(*result.label)) : Json();
   json["answer"] = clean(result.text);
   json["planned_trees"] = result.planned;
-  json["votes"] = Json::array();
-  for (const Tally::Count& count : result.votes.counts()) {
-    json["votes"].push_back({{"label", clean(count.label)}, {"votes", count.votes}});
-  }
+  json["votes"] = votes_to_json(result.votes);
   json["consensus"] = {result.votes.leader_votes(), result.votes.trees()};
   if (!result.expert_text.empty()) json["expert"] = clean(result.expert_text);
   json["trees"] = Json::array();

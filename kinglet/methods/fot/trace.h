@@ -14,4 +14,8 @@ enum class TraceDetail {
 // Text of the model is data: invalid UTF-8 is replaced, and long texts are cut.
 Json result_to_json(const ForestResult& result, TraceDetail detail);
 
+// One thought: {"parent", "layer", "kind", "text", "kept"} and, where there are any, "score", "corrected", "note".
+Json thought_to_json(const TraceNode& node);
+Json votes_to_json(const Tally& votes);  // [{"label", "votes"}]
+
 }  // namespace kinglet::fot

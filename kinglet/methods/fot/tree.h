@@ -51,6 +51,7 @@ struct TreeContext {
   int tree = 0;
   std::vector<Rational> numbers;           // game24, in this tree's order
   const SolvedExample* example = nullptr;  // before the question
+  const TreeResult* growing = nullptr;     // set by the tree: what it has so far, for who looks on while it runs
 };
 
 Search<TreeResult> grow_tree(TreeContext& context);  // by settings.base
