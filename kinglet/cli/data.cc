@@ -142,13 +142,14 @@ void add_game24(CLI::App& data, const Globals& globals) {
   CLI::App* command = add_command(
       data, "game24", "Make training data of the Game of 24: steps and what can become of them",
       "kinglet data game24 --out game24/", [options, out, &globals] { return run_game24(*out, *options, globals); });
-  command->add_option("--out", *out, "Folder for train.jsonl, validation.jsonl and test.txt")
+  command->add_option("--out", *out, "Folder for train.jsonl, validation.jsonl, test.txt and tokenizer")
       ->required()
       ->type_name("FOLDER");
   command->add_option("--test", options->test_share, "This part of the puzzles is for tests only (0.1)")
       ->type_name("PART");
-  command->add_option("--orders", options->orders, "Orders of each puzzle (4)")->type_name("N");
-  command->add_option("--steps", options->steps, "Steps a record (8)")->type_name("N");
+  command->add_option("--orders", options->orders, "Orders of each puzzle (24)")->type_name("N");
+  command->add_option("--steps", options->steps, "Steps a record from four numbers (6)")->type_name("N");
+  command->add_option("--verdicts", options->verdicts, "Records of the worth of a state from which 24 can be reached (12)")->type_name("N");
   command->add_option("--corrupted", options->corrupted_left, "Part of the lines with a wrong list (0)")
       ->type_name("PART");
   command->add_option("--seed", options->seed, "Of the split and of what is drawn (0)")->type_name("N");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kinglet/base/rng.h"
+#include "kinglet/methods/fot/game24.h"
 
 namespace kinglet::fot {
 namespace {
@@ -29,7 +30,9 @@ std::vector<const TreeResult*> active(const std::vector<TreeResult>& trees) {
 // One plain answer that is no part of any tree.
 Search<DecisionResult> fall_back(TreeContext& context) {
   DecisionResult result{"", {}, {}, {}};
-  Messages prompt = answer_prompt(context.task, context.question.text, nullptr, true);
+  const bool compact = context.task == Task::kGame24 && context.settings.compact_prompts;
+  Messages prompt = compact ? solve_prompt(numbers_of(parse_puzzle(context.question.text, context.question.id)))
+                            : answer_prompt(context.task, context.question.text, nullptr, true);
   ChatRequest request = make_request(context, "fallback", std::move(prompt));
   const ChatReply reply = co_await context.board.ask(std::move(request));
   const Generation answer = read_generation(reply);

@@ -48,6 +48,7 @@ void check(const ForestSettings& settings) {
   require(settings.width >= 0, "--width", "must not be negative");
   require(settings.tau > 0 && settings.tau <= 1, "--tau", "must be above 0 and at most 1");
   require(settings.kept >= 1, "--kept", "must be at least 1");
+  require(settings.proposals >= 1 && settings.proposals <= 100, "--proposals", "must be from 1 to 100");
   require(settings.rollouts >= 0 && settings.rollouts <= 1000, "--rollouts", "must be from 0 to 1000");
   require(settings.max_children >= 1, "--max-children", "must be at least 1");
   require(settings.branch >= 1 && settings.branch <= 100, "--branch", "must be from 1 to 100");
@@ -74,6 +75,7 @@ Json settings_to_json(const ForestSettings& settings) {
                {"allow_fractions", settings.allow_fractions},
                {"kept", settings.kept},
                {"drop_impossible", settings.drop_impossible},
+               {"proposals", settings.proposals},
                {"rollouts", settings.rollouts},
                {"max_children", settings.max_children},
                {"exploration", settings.exploration},

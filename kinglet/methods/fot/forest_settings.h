@@ -48,6 +48,7 @@ struct ForestSettings {
   // Trees.
   int kept = 5;                  // nodes a layer that stay active
   bool drop_impossible = false;  // nodes with the verdict "impossible" are never kept
+  int proposals = 1;             // game24: replies with steps that are asked for from each state
   int rollouts = 1;              // mctsr
   int max_children = 3;          // mctsr
   double exploration = 1.4;      // mctsr

@@ -188,9 +188,15 @@ Messages propose_prompt(const std::vector<Rational>& state, PromptLength length)
 }
 
 Messages value_prompt(const std::vector<Rational>& state, PromptLength length) {
-  if (length == PromptLength::kCompact) return {{"user", "Value: " + list_text(state)}};
+  if (length == PromptLength::kCompact) {
+    std::vector<Rational> sorted = state;  // equal states in other orders are one question, to be learnt and asked once
+    std::sort(sorted.begin(), sorted.end());
+    return {{"user", "Value: " + list_text(sorted)}};
+  }
   return {{"user", std::string(kValueRules) + list_text(state)}};
 }
+
+Messages solve_prompt(const std::vector<Rational>& state) { return {{"user", "Solve: " + list_text(state)}}; }
 
 Messages expert_prompt(Task task, std::string_view question, const std::vector<Candidate>& candidates) {
   if (candidates.empty()) return answer_prompt(task, question, nullptr, true);

@@ -39,10 +39,12 @@ Messages step_value_prompt(Task task, std::string_view question, std::string_vie
 Messages summary_prompt(Task task, std::string_view question, std::string_view steps);
 
 // Game of 24: steps from three or four numbers, and the chances of what is left. The compact ones are for models that
-// were trained on just this (game24_data.h): "Input: 4 9 10 13\nPossible next steps:" and "Value: 6 4".
+// were trained on just this (game24_data.h): "Input: 4 9 10 13\nPossible next steps:" and "Value: 4 6 13", sorted.
 enum class PromptLength { kWithExamples, kCompact };
 Messages propose_prompt(const std::vector<Rational>& state, PromptLength length = PromptLength::kWithExamples);
 Messages value_prompt(const std::vector<Rational>& state, PromptLength length = PromptLength::kWithExamples);
+// All steps and the answer in one reply, compact: "Solve: 4 9 10 13".
+Messages solve_prompt(const std::vector<Rational>& state);
 
 // The expert chooses among candidates, which are fenced off as data; none: it solves the question itself.
 struct Candidate {

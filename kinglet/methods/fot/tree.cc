@@ -55,7 +55,9 @@ Search<Corrected> correct_answer(TreeContext& context, Generation answer) {
   const std::vector<std::string> faults = rule_faults(context.task, old.text);
   const bool unsure = old.confidence && old.confidence->value < context.settings.tau;
   if (!unsure && faults.empty()) co_return corrected;
-  Messages prompt = correct_prompt(context.task, context.question.text, old.text, faults, context.example);
+  Messages prompt = context.task == Task::kGame24 && context.settings.compact_prompts
+                        ? solve_prompt(context.numbers)
+                        : correct_prompt(context.task, context.question.text, old.text, faults, context.example);
   ChatRequest request = make_request(context, "correct", std::move(prompt));
   request.log_probs = true;
   const ChatReply reply = co_await context.board.ask(std::move(request));
