@@ -33,19 +33,25 @@ function(kinglet_compile_quickly target)
   endif()
 endfunction()
 
-# For files to which LibTorch's headers cost seconds and their own lines next to nothing: several are compiled as one.
-# KINGLET_UNITY=OFF compiles each alone, which is quicker where one file is worked on.
+# Headers and their templates cost a file seconds, its own lines next to nothing: several files are compiled as one.
+# Names in anonymous namespaces must therefore differ within a room. KINGLET_UNITY=OFF compiles each file alone, which is
+# quicker where one file is worked on.
 function(kinglet_compile_together target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${KINGLET_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+  if(KINGLET_UNITY)
+    # g++ takes the .cc files inside for headers, where hidden classes with unnamed members would be a mistake.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
 endfunction()
 
-# kinglet_room(<name> [TORCH] [GLUE] [PUBLIC <targets>...] [PRIVATE <targets>...])
+# kinglet_room(<name> [TORCH] [GLUE] [APART] [PUBLIC <targets>...] [PRIVATE <targets>...])
 #
 # Declares the static library kinglet_<name> (alias kinglet::<name>) from every .cc file of the current folder.
 # TORCH: the room includes LibTorch; it gets the libraries and the precompiled LibTorch header.
+# APART: each file is compiled alone; for those that Highway compiles once an instruction set.
 # GLUE: no loop over many numbers or bytes lives here: compiled at -O1, which halves the compiler's back-end work.
 function(kinglet_room name)
-  cmake_parse_arguments(ROOM "TORCH;GLUE" "" "PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH;GLUE;APART" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   if(NOT sources)  # a room that so far has only interfaces
     file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/headers_only.cc "")
@@ -63,8 +69,10 @@ function(kinglet_room name)
   if(ROOM_GLUE)
     kinglet_compile_quickly(kinglet_${name})
   endif()
-  if(ROOM_TORCH)
+  if(NOT ROOM_APART)
     kinglet_compile_together(kinglet_${name})
+  endif()
+  if(ROOM_TORCH)
     kinglet_use_torch(kinglet_${name})
     set_property(GLOBAL APPEND PROPERTY KINGLET_TORCH_ROOMS kinglet_${name})
   else()

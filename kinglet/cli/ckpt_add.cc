@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 using Seconds = std::chrono::duration<double>;
 
-struct Arguments {
+struct AddArguments {
   std::string store, source;  // source: a checkpoint, or the folder of a run
   std::optional<std::int64_t> step;
   CompressionArguments compression;
@@ -40,7 +40,7 @@ excp::AddReport add_one(excp::Store& store, const std::filesystem::path& path, s
   return report;
 }
 
-int run_add(const Arguments& arguments, const Globals& globals) {
+int run_add(const AddArguments& arguments, const Globals& globals) {
   const excp::AddSettings settings = to_settings(arguments.compression);
   Checkpoint::open(arguments.source, settings.reading);  // a wrong path must not leave an empty store behind
   excp::Store store = excp::Store::open(arguments.store, excp::Store::Access::kWrite);
@@ -87,7 +87,7 @@ std::string pack_summary(const std::vector<excp::AddReport>& added, const excp::
   return text;
 }
 
-int run_pack(const Arguments& arguments, const Globals& globals) {
+int run_pack(const AddArguments& arguments, const Globals& globals) {
   const excp::AddSettings settings = to_settings(arguments.compression);
   const std::vector<excp::RunCheckpoint> checkpoints = excp::find_run_checkpoints(arguments.source);
   if (checkpoints.empty()) {
@@ -114,7 +114,7 @@ int run_pack(const Arguments& arguments, const Globals& globals) {
 
 class Watch {
  public:
-  Watch(const Arguments& arguments, const Globals& globals)
+  Watch(const AddArguments& arguments, const Globals& globals)
       : arguments_(arguments),
         globals_(globals),
         settings_(to_settings(arguments.compression)),
@@ -161,7 +161,7 @@ class Watch {
     if (warned_.insert(checkpoint.step).second) log_warning("{}: {}", checkpoint.path.string(), what);
   }
 
-  const Arguments& arguments_;
+  const AddArguments& arguments_;
   const Globals& globals_;
   excp::AddSettings settings_;
   excp::Store store_;
@@ -178,7 +178,7 @@ void wait(double seconds) {
   }
 }
 
-int run_watch(const Arguments& arguments, const Globals& globals) {
+int run_watch(const AddArguments& arguments, const Globals& globals) {
   excp::find_run_checkpoints(arguments.source);  // a wrong path must not leave an empty store behind
   Watch watch(arguments, globals);
   for (;;) {
@@ -191,7 +191,7 @@ int run_watch(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_ckpt_add_commands(CLI::App& ckpt, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<AddArguments>();
   CLI::App* add = add_command(ckpt, "add", "Add one checkpoint; it must be newer than everything stored",
                               "kinglet ckpt add run.store my-run/checkpoint-1000 --lambda 1 --verify",
                               [arguments, &globals] { return run_add(*arguments, globals); });
@@ -200,7 +200,7 @@ void add_ckpt_add_commands(CLI::App& ckpt, const Globals& globals) {
   add->add_option("--step", arguments->step, "Training step, where the checkpoint does not tell it")->type_name("N");
   add_compression_options(*add, arguments->compression);
 
-  arguments = std::make_shared<Arguments>();
+  arguments = std::make_shared<AddArguments>();
   CLI::App* pack =
       add_command(ckpt, "pack", "Add every checkpoint of a run, in order; steps already stored are skipped",
                   "kinglet ckpt pack run.store my-run/ --lambda 1",
@@ -211,7 +211,7 @@ void add_ckpt_add_commands(CLI::App& ckpt, const Globals& globals) {
       ->type_name("RUN_DIR");
   add_compression_options(*pack, arguments->compression);
 
-  arguments = std::make_shared<Arguments>();
+  arguments = std::make_shared<AddArguments>();
   CLI::App* watch = add_command(
       ckpt, "watch", "Add checkpoints as a running training writes them, until interrupted; --json: a document a line",
       "kinglet ckpt watch run.store my-run/ --lambda 1 --replace",

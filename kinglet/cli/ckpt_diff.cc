@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Align = Table::Align;
 
-struct Arguments {
+struct DiffArguments {
   std::string a, b, param_order;
   std::optional<double> fail_above;
 };
@@ -183,7 +183,7 @@ void print_difference(const CheckpointDifference& difference) {
       percent_text(difference.relative_rms("exp_avg")), percent_text(difference.relative_rms("exp_avg_sq")));
 }
 
-int run_diff(const Arguments& arguments, const Globals& globals) {
+int run_diff(const DiffArguments& arguments, const Globals& globals) {
   CheckpointOptions reading;
   reading.parameter_order = arguments.param_order;
   const NamedCheckpoint a(arguments.a, reading), b(arguments.b, reading);
@@ -198,7 +198,7 @@ int run_diff(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_ckpt_diff_command(CLI::App& ckpt, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<DiffArguments>();
   CLI::App* diff = add_command(ckpt, "diff", "Errors of every weight and moment between two checkpoints, B against A",
                                "kinglet ckpt diff my-run/checkpoint-1000 run.store@1000 --fail-above 0.01",
                                [arguments, &globals] { return run_diff(*arguments, globals); });

@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 using Align = Table::Align;
 
-struct Arguments {
+struct LookArguments {
   std::string store, output;
   std::optional<std::int64_t> step;
   bool rebuild_manifest = false;
@@ -41,7 +41,7 @@ Totals totals_of(const std::vector<excp::StepInfo>& steps) {
   return totals;
 }
 
-int run_list(const Arguments& arguments, const Globals& globals) {
+int run_list(const LookArguments& arguments, const Globals& globals) {
   const excp::Store store = open_store(arguments.store);
   const Totals totals = totals_of(store.steps());
   if (globals.json) {
@@ -132,7 +132,7 @@ json info_json(const excp::StepDetails& details) {
   return result;
 }
 
-int run_info(const Arguments& arguments, const Globals& globals) {
+int run_info(const LookArguments& arguments, const Globals& globals) {
   const excp::Store store = open_store(arguments.store);
   const excp::StepDetails details = store.details(arguments.step ? *arguments.step : newest_step(store));
   if (globals.json)
@@ -144,7 +144,7 @@ int run_info(const Arguments& arguments, const Globals& globals) {
 
 // ---- verify ------------------------------------------------------------------------------------------------------
 
-int run_verify(const Arguments& arguments, const Globals& globals) {
+int run_verify(const LookArguments& arguments, const Globals& globals) {
   std::vector<std::string> left_out;
   if (arguments.rebuild_manifest) {
     left_out = excp::Store::rebuild_manifest(arguments.store);
@@ -172,7 +172,7 @@ int run_verify(const Arguments& arguments, const Globals& globals) {
 
 // ---- export-plot -------------------------------------------------------------------------------------------------
 
-int run_export_plot(const Arguments& arguments, const Globals& globals) {
+int run_export_plot(const LookArguments& arguments, const Globals& globals) {
   const excp::Store store = open_store(arguments.store);
   newest_step(store);
   const std::vector<excp::ChainPoint> points = excp::chain_points(store);
@@ -200,10 +200,10 @@ int run_export_plot(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_ckpt_look_commands(CLI::App& ckpt, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<LookArguments>();
   const auto command = [&](const char* name, const char* description, const char* example,
-                           int (*run)(const Arguments&, const Globals&)) {
-    arguments = std::make_shared<Arguments>();
+                           int (*run)(const LookArguments&, const Globals&)) {
+    arguments = std::make_shared<LookArguments>();
     CLI::App* added =
         add_command(ckpt, name, description, example, [arguments, run, &globals] { return run(*arguments, globals); });
     add_store_argument(*added, arguments->store);

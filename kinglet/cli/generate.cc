@@ -13,7 +13,7 @@
 namespace kinglet::cli {
 namespace {
 
-struct Arguments {
+struct GenerateArguments {
   GenerateOptions options;
   std::string prompt_file;
   CLI::Option* prompt = nullptr;
@@ -28,7 +28,7 @@ std::string without_last_break(std::string text) {
   return text;
 }
 
-std::string prompt_of(const Arguments& arguments) {
+std::string prompt_of(const GenerateArguments& arguments) {
   if (arguments.prompt->count() > 0) return arguments.options.prompt;
   if (!arguments.prompt_file.empty() && arguments.prompt_file != "-") {
     return without_last_break(std::string(as_text(read_file(arguments.prompt_file, kLongestPrompt))));
@@ -64,7 +64,7 @@ void add_sampling_options(CLI::App& command, GenerateOptions& options) {
 }  // namespace
 
 void add_generate_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<GenerateArguments>();
   GenerateOptions& options = arguments->options;
   CLI::App* command = add_command(
       app, "generate", "Continue a text with a language model, or answer as its chat template says",

@@ -10,14 +10,14 @@
 namespace kinglet::cli {
 namespace {
 
-struct Arguments {
+struct InspectionArguments {
   std::string path;
   InspectOptions options;
   bool cost = false;
   std::int64_t tokens = 2048;
 };
 
-int run_inspect(const Arguments& arguments, const Globals& globals) {
+int run_inspection(const InspectionArguments& arguments, const Globals& globals) {
   if (arguments.cost) {
     print_model_cost(arguments.path, arguments.tokens, globals.json);
     return 0;
@@ -33,11 +33,11 @@ int run_inspect(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_inspect_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<InspectionArguments>();
   CLI::App* command =
       add_command(app, "inspect", "Show what is in a model file, a pickle or a checkpoint; runs no code",
                   "kinglet inspect checkpoint-1000/optimizer.pt --stats",
-                  [arguments, &globals] { return run_inspect(*arguments, globals); });
+                  [arguments, &globals] { return run_inspection(*arguments, globals); });
   command->add_option("path", arguments->path, "safetensors, GGUF, PyTorch or pickle file, or a checkpoint folder")
       ->required()
       ->type_name("FILE|FOLDER");

@@ -24,7 +24,7 @@ using star_agents::ComparisonResult;
 using star_agents::Seed;
 using star_agents::SeedFile;
 
-struct Arguments {
+struct JudgeArguments {
   std::string base, candidate, out, model, base_url, key_variable;
   int in_flight = 16;
   std::int64_t max_tokens = 2048;
@@ -56,7 +56,7 @@ std::string verdict_word(const std::optional<star_agents::Verdict>& verdict, boo
   return score == 1 ? "win" : score == 0 ? "loss" : "tie";
 }
 
-int run_judge(const Arguments& arguments, const Globals& globals) {
+int run_judge(const JudgeArguments& arguments, const Globals& globals) {
   const SeedFile base = read_answers(arguments.base), candidate = read_answers(arguments.candidate);
   const std::vector<Comparison> comparisons = pair_up(base, candidate);
   if (comparisons.empty()) {
@@ -111,7 +111,7 @@ int run_judge(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_judge_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<JudgeArguments>();
   CLI::App* command = add_command(
       app, "judge", "Compare two files of answers with a model, in both orders; called again, it goes on",
       "kinglet judge old.jsonl new.jsonl --model qwen --base-url http://127.0.0.1:8080/v1 --out verdicts.jsonl",

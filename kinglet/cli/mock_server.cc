@@ -16,7 +16,7 @@
 namespace kinglet::cli {
 namespace {
 
-struct Arguments {
+struct MockServerArguments {
   MockOptions options;
   std::string host = "127.0.0.1";
   int port = 8081;
@@ -38,7 +38,7 @@ nlohmann::json in_json(const MockStatistics& seen) {
           {"most_at_once", seen.most_at_once}, {"billed_tokens", seen.billed_tokens}};
 }
 
-int run_server(Arguments arguments, const Globals& globals) {
+int run_server(MockServerArguments arguments, const Globals& globals) {
   arguments.options.latency = std::chrono::milliseconds(arguments.latency_ms);
   arguments.options.token_delay = std::chrono::milliseconds(arguments.token_delay_ms);
   double sum = 0;
@@ -62,7 +62,7 @@ int run_server(Arguments arguments, const Globals& globals) {
 }  // namespace
 
 void add_mock_server_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<MockServerArguments>();
   CLI::App* command = add_command(
       app, "mock-server", "An OpenAI-compatible server that answers nonsense and misbehaves as told, for tests",
       "kinglet mock-server --port 8081 --latency 50 --fault rate-limit=0.1 --fault cut=0.01 --retry-after 1",

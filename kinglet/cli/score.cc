@@ -28,7 +28,7 @@ using star_agents::SeedFile;
 
 constexpr std::size_t kTogether = 64;
 
-struct Arguments {
+struct ScoreArguments {
   std::string data, out, select, large;
   ScorerOptions scorer;
   double share = 0.1;
@@ -65,7 +65,7 @@ void add_likelihoods(Json& json, const std::string& prefix, const Likelihoods& o
 }
 
 // The records with the highest IFD below 1: hard to guess, yet the instruction helps.
-void select_records(const Arguments& arguments, const SeedFile& file, const std::vector<Likelihoods>& scores) {
+void select_records(const ScoreArguments& arguments, const SeedFile& file, const std::vector<Likelihoods>& scores) {
   std::vector<std::pair<double, std::size_t>> ranked;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (const auto ifd = star_agents::ifd_perplexity(scores[i]); ifd && *ifd < 1) ranked.emplace_back(-*ifd, i);
@@ -81,7 +81,7 @@ void select_records(const Arguments& arguments, const SeedFile& file, const std:
   write_file_atomically(arguments.select, as_bytes(lines));
 }
 
-int run_ifd(const Arguments& arguments, const Globals& globals) {
+int run_ifd(const ScoreArguments& arguments, const Globals& globals) {
   star_agents::SeedOptions options;
   options.keep_duplicates = true;
   const SeedFile file = star_agents::read_seeds(arguments.data, options);
@@ -139,7 +139,7 @@ void add_score_command(CLI::App& app, const Globals& globals) {
   CLI::App* score = add_command(app, "score", "Scores of instruction data by a language model",
                                 "kinglet score ifd data.jsonl --model pythia-160m --out scores.jsonl", nullptr);
   score->require_subcommand(1);
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ScoreArguments>();
   arguments->scorer.batched = true;
   CLI::App* ifd =
       add_command(*score, "ifd", "IFD: the perplexity of each response with its instruction over that without",

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Arguments {
+struct TokenizeArguments {
   std::string model;
   std::string text;
   std::string file;
@@ -29,7 +29,7 @@ json token_list(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
 }
 
 // One JSON value a line: a text becomes its ids, a list of ids becomes its text.
-json answer(const Tokenizer& tokenizer, const json& value, const Arguments& arguments) {
+json answer(const Tokenizer& tokenizer, const json& value, const TokenizeArguments& arguments) {
   if (value.is_string()) return tokenizer.encode(value.get_ref<const std::string&>(), !arguments.plain);
   if (!value.is_array()) throw bad_input("stdin", "each line must be a JSON text or a list of ids");
   std::vector<TokenId> ids;
@@ -40,7 +40,7 @@ json answer(const Tokenizer& tokenizer, const json& value, const Arguments& argu
   return tokenizer.decode(ids, !arguments.keep_special);
 }
 
-int run_lines(const Tokenizer& tokenizer, const Arguments& arguments) {
+int run_lines(const Tokenizer& tokenizer, const TokenizeArguments& arguments) {
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
     json value;
@@ -63,7 +63,7 @@ void print_encoding(const Tokenizer& tokenizer, const std::vector<TokenId>& ids,
   fmt::print("{} tokens\n", ids.size());
 }
 
-int run_tokenize(const Arguments& arguments, const Globals& globals) {
+int run_tokenize(const TokenizeArguments& arguments, const Globals& globals) {
   const auto tokenizer = Tokenizer::load(arguments.model);
   if (arguments.lines) return run_lines(*tokenizer, arguments);
   if (!arguments.decode.empty()) {
@@ -82,7 +82,7 @@ int run_tokenize(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_tokenize_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TokenizeArguments>();
   CLI::App* command =
       add_command(app, "tokenize", "Turn text into token ids with a model's tokenizer, and ids into text",
                   "kinglet tokenize Llama-3.2-1B/ --text 'Hello world'",

@@ -12,11 +12,11 @@
 namespace kinglet::cli {
 namespace {
 
-struct Arguments {
+struct VerifyArguments {
   std::string puzzle, expression;
 };
 
-int run_verify24(const Arguments& arguments, const Globals& globals) {
+int run_verify24(const VerifyArguments& arguments, const Globals& globals) {
   const fot::Puzzle puzzle = fot::parse_puzzle(arguments.puzzle, "puzzle");
   if (arguments.expression.empty()) {
     const auto solution = fot::solve24(fot::numbers_of(puzzle), fot::Intermediates::kAny);
@@ -37,7 +37,7 @@ int run_verify24(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_verify24_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<VerifyArguments>();
   CLI::App* command = add_command(app, "verify24", "Check a solution of the Game of 24 exactly, or find one",
                                   "kinglet verify24 '4 5 6 10' '5 * (10 - 4) - 6'",
                                   [arguments, &globals] { return run_verify24(*arguments, globals); });

@@ -165,13 +165,9 @@ ByteView Checkpoint::bytes(RegionRef region) const {
   return state_->maps[region.file].bytes().subspan(place.offset, place.bytes);
 }
 
-namespace {
-
-NumberArray numbers(const Checkpoint& checkpoint, RegionRef region) {
-  return NumberArray{checkpoint.files()[region.file].regions[region.region].dtype, checkpoint.bytes(region)};
+NumberArray Checkpoint::numbers(RegionRef region) const {
+  return {files()[region.file].regions[region.region].dtype, bytes(region)};
 }
-
-}  // namespace
 
 void Checkpoint::check_pairing_against(const Checkpoint& previous) const {
   std::map<std::string, const Parameter*> before;
@@ -179,7 +175,7 @@ void Checkpoint::check_pairing_against(const Checkpoint& previous) const {
   check_pairing([&](const Parameter& parameter) -> std::optional<NumberArray> {
     const auto old = before.find(parameter.name);
     if (old == before.end() || old->second->shape != parameter.shape) return {};
-    return numbers(previous, old->second->weight);
+    return previous.numbers(old->second->weight);
   });
 }
 
@@ -190,13 +186,9 @@ void Checkpoint::check_pairing(const std::function<std::optional<NumberArray>(co
     if (!parameter.first_moment) continue;
     const auto before = weight_before(parameter);
     if (!before) continue;
-    MovedParameter entry{parameter.name,
-                         parameter.shape,
-                         *before,
-                         numbers(*this, parameter.weight),
-                         numbers(*this, *parameter.first_moment),
-                         {}};
-    if (parameter.second_moment) entry.second_moment = numbers(*this, *parameter.second_moment);
+    MovedParameter entry{
+        parameter.name, parameter.shape, *before, numbers(parameter.weight), numbers(*parameter.first_moment), {}};
+    if (parameter.second_moment) entry.second_moment = numbers(*parameter.second_moment);
     moved.push_back(std::move(entry));
   }
   const PairingEvidence evidence = judge_pairing(moved);

@@ -79,6 +79,7 @@ class Checkpoint {
   const std::vector<FileLayout>& files() const;  // sorted by name
   ByteView bytes(const FileLayout& file) const;  // the mapped file
   ByteView bytes(RegionRef region) const;
+  NumberArray numbers(RegionRef region) const;
   const MappedFile& mapping(std::size_t file) const;
 
   const std::vector<Parameter>& parameters() const;  // in optimizer order where there is one, else file order

@@ -17,7 +17,7 @@ namespace kinglet {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::uint64_t kBlock = 1 << 16;  // elements compared at once
+constexpr std::uint64_t kComparedAtOnce = 1 << 16;  // elements compared at once
 
 struct Role {
   const char* name;
@@ -29,10 +29,6 @@ std::array<Role, 4> roles_of(const Parameter& a, const Parameter& b) {
            {"exp_avg", a.first_moment, b.first_moment},
            {"exp_avg_sq", a.second_moment, b.second_moment},
            {"max_exp_avg_sq", a.max_second_moment, b.max_second_moment}}};
-}
-
-NumberArray numbers(const Checkpoint& checkpoint, RegionRef ref) {
-  return {checkpoint.files()[ref.file].regions[ref.region].dtype, checkpoint.bytes(ref)};
 }
 
 // Whether the two values are one value; NaN equals NaN.
@@ -58,10 +54,10 @@ ArrayDifference compare_arrays(const char* role, const NumberArray& a, const Num
   difference.same_bytes = a.dtype == b.dtype && std::equal(a.data.begin(), a.data.end(), b.data.begin(), b.data.end());
   difference.comparable = is_number_array(a.dtype) && is_number_array(b.dtype) && a.size() == b.size();
   if (!difference.comparable) return difference;
-  std::vector<float> scratch_a(kBlock), scratch_b(kBlock);
-  for (std::uint64_t begin = 0; begin < a.size(); begin += kBlock) {
+  std::vector<float> scratch_a(kComparedAtOnce), scratch_b(kComparedAtOnce);
+  for (std::uint64_t begin = 0; begin < a.size(); begin += kComparedAtOnce) {
     check_interrupt();
-    const std::uint64_t n = std::min(kBlock, a.size() - begin);
+    const std::uint64_t n = std::min(kComparedAtOnce, a.size() - begin);
     add_block(view_f32(a, begin, n, scratch_a.data()), view_f32(b, begin, n, scratch_b.data()), n, difference);
   }
   return difference;
@@ -76,7 +72,7 @@ ParameterDifference compare_parameter(const Checkpoint& a, const Checkpoint& b, 
   if (!difference.same_shape) return difference;
   for (const Role& role : roles_of(in_a, in_b)) {
     if (role.a && role.b) {
-      difference.arrays.push_back(compare_arrays(role.name, numbers(a, *role.a), numbers(b, *role.b)));
+      difference.arrays.push_back(compare_arrays(role.name, a.numbers(*role.a), b.numbers(*role.b)));
     } else if (role.a || role.b) {
       ArrayDifference& missing = difference.arrays.emplace_back();
       missing.role = role.name;

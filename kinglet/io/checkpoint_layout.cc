@@ -11,6 +11,8 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/io/dcp.h"
+#include "kinglet/io/file_names.h"
+#include "kinglet/io/torch_legacy.h"
 #include "kinglet/io/zip.h"
 
 namespace kinglet {
@@ -52,11 +54,6 @@ std::vector<std::string> list_files(const fs::path& root, std::vector<std::strin
 
 // ---- kinds of files --------------------------------------------------------------------------------------------
 
-std::string_view base_name(std::string_view name) {
-  const std::size_t slash = name.rfind('/');
-  return slash == std::string_view::npos ? name : name.substr(slash + 1);
-}
-
 // Files of arbitrary Python classes; nothing in them is worth the risk of a wrong reading.
 bool is_opaque(std::string_view name) {
   const std::string_view base = base_name(name);
@@ -82,11 +79,6 @@ bool is_torch_zip(std::string_view name, ByteView bytes) {
 }
 
 // The legacy stream starts with a pickle of the magic number.
-bool is_legacy_torch(ByteView bytes) {
-  static constexpr std::string_view kMagic("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12);
-  return bytes.size() > 2 + kMagic.size() && std::to_integer<int>(bytes[0]) == 0x80 &&
-         starts_with(bytes.subspan(2), as_bytes(kMagic));
-}
 
 // ---- regions ---------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/io/dcp.h"
 #include "kinglet/io/deepspeed.h"
+#include "kinglet/io/file_names.h"
 #include "kinglet/io/parameter_order.h"
 #include "kinglet/io/state_dicts.h"
 
@@ -19,12 +20,6 @@ namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 16u << 20;
 constexpr std::size_t kNamesInNote = 3;
-
-std::string_view base_name(std::string_view name) {
-  const std::size_t slash = name.rfind('/');
-  return slash == std::string_view::npos ? name : name.substr(slash + 1);
-}
-std::string_view folder_of(std::string_view name) { return name.substr(0, name.size() - base_name(name).size()); }
 
 // "model_1.safetensors" goes with "optimizer_1.bin": accelerate numbers the models of one folder.
 std::string_view number_suffix(std::string_view name) {

@@ -15,11 +15,11 @@ namespace kinglet {
 namespace {
 
 // Texts and places are copied a chunk; the memo lets a few bytes stand for any of them, so their size is limited.
-constexpr std::size_t kMaxText = 4096;
-constexpr std::size_t kMaxDimensions = 64;
+constexpr std::size_t kMaxDcpText = 4096;
+constexpr std::size_t kMaxDcpDimensions = 64;
 constexpr std::size_t kMaxFields = 64;  // of a dataclass: they are searched one by one
 
-constexpr std::string_view kRemedy = "the .metadata file is damaged or of an unknown version";
+constexpr std::string_view kDamagedMetadata = "the .metadata file is damaged or of an unknown version";
 
 // A field of a pickled dataclass: its state is a dict, or (None, dict) for classes with slots.
 const PickleValue* field(const PickleValue* object, std::string_view name) {
@@ -44,7 +44,7 @@ std::optional<std::vector<std::int64_t>> sizes(const PickleValue* value) {
     value = value->items[1]->items.front();
   }
   if (value->kind != PickleKind::kTuple && value->kind != PickleKind::kList) return std::nullopt;
-  if (value->items.size() > kMaxDimensions) return std::nullopt;
+  if (value->items.size() > kMaxDcpDimensions) return std::nullopt;
   std::vector<std::int64_t> result;
   for (const PickleValue* item : value->items) {
     if (item->kind != PickleKind::kInt || item->integer < 0) return std::nullopt;
@@ -56,16 +56,17 @@ std::optional<std::vector<std::int64_t>> sizes(const PickleValue* value) {
 std::string text_field(const PickleValue* object, std::string_view name, std::string_view where) {
   const PickleValue* value = field(object, name);
   if (value == nullptr || value->kind != PickleKind::kString) {
-    throw bad_input(where, fmt::format("no text field '{}'", name), kRemedy);
+    throw bad_input(where, fmt::format("no text field '{}'", name), kDamagedMetadata);
   }
-  if (value->text.size() > kMaxText) throw bad_input(where, fmt::format("field '{}' is too long", name), kRemedy);
+  if (value->text.size() > kMaxDcpText)
+    throw bad_input(where, fmt::format("field '{}' is too long", name), kDamagedMetadata);
   return value->text;
 }
 
 std::uint64_t count_field(const PickleValue* object, std::string_view name, std::string_view where) {
   const PickleValue* value = field(object, name);
   if (value == nullptr || value->kind != PickleKind::kInt || value->integer < 0) {
-    throw bad_input(where, fmt::format("no count in field '{}'", name), kRemedy);
+    throw bad_input(where, fmt::format("no count in field '{}'", name), kDamagedMetadata);
   }
   return static_cast<std::uint64_t>(value->integer);
 }
@@ -78,7 +79,7 @@ struct TensorChunks {
 std::map<std::string, TensorChunks> read_tensors(const PickleValue* metadata, std::string_view where) {
   const PickleValue* entries = field(metadata, "state_dict_metadata");
   if (entries == nullptr || entries->kind != PickleKind::kDict) {
-    throw bad_input(where, "no dict 'state_dict_metadata'", kRemedy);
+    throw bad_input(where, "no dict 'state_dict_metadata'", kDamagedMetadata);
   }
   std::map<std::string, TensorChunks> tensors;
   for (std::size_t i = 0; i + 1 < entries->items.size(); i += 2) {
@@ -88,7 +89,7 @@ std::map<std::string, TensorChunks> read_tensors(const PickleValue* metadata, st
     const auto size = sizes(field(value, "size"));
     const PickleValue* chunks = field(value, "chunks");
     if (!size || chunks == nullptr || chunks->kind != PickleKind::kList) {
-      throw bad_input(where, fmt::format("tensor '{}' has no size or chunks", key->text), kRemedy);
+      throw bad_input(where, fmt::format("tensor '{}' has no size or chunks", key->text), kDamagedMetadata);
     }
     TensorChunks& tensor = tensors[key->text];
     tensor.size = *size;
@@ -96,11 +97,11 @@ std::map<std::string, TensorChunks> read_tensors(const PickleValue* metadata, st
       const auto offsets = sizes(field(chunk, "offsets"));
       const auto shape = sizes(field(chunk, "sizes"));
       if (!offsets || !shape || offsets->size() != size->size() || shape->size() != size->size()) {
-        throw bad_input(where, fmt::format("a chunk of tensor '{}' has no place", key->text), kRemedy);
+        throw bad_input(where, fmt::format("a chunk of tensor '{}' has no place", key->text), kDamagedMetadata);
       }
       for (std::size_t d = 0; d < size->size(); ++d) {
         if ((*offsets)[d] > (*size)[d] || (*shape)[d] > (*size)[d] - (*offsets)[d]) {
-          throw bad_input(where, fmt::format("a chunk of tensor '{}' is outside of it", key->text), kRemedy);
+          throw bad_input(where, fmt::format("a chunk of tensor '{}' is outside of it", key->text), kDamagedMetadata);
         }
       }
       tensor.shape_at[*offsets] = *shape;
@@ -119,7 +120,7 @@ void check_ranges(const std::vector<DcpChunk>& chunks, std::string_view where) {
     const DcpChunk& before = chunks[i - 1];
     if (before.file == chunks[i].file && chunks[i].begin - before.begin < before.length) {
       throw bad_input(where, fmt::format("'{}' and '{}' overlap in {}", before.tensor, chunks[i].tensor, before.file),
-                      kRemedy);
+                      kDamagedMetadata);
     }
   }
 }
@@ -131,7 +132,7 @@ std::vector<DcpChunk> parse_dcp_metadata(ByteView bytes, std::string_view where)
   const std::map<std::string, TensorChunks> tensors = read_tensors(document.root, where);
   const PickleValue* places = field(document.root, "storage_data");
   if (places == nullptr || places->kind != PickleKind::kDict) {
-    throw bad_input(where, "no dict 'storage_data'", kRemedy);
+    throw bad_input(where, "no dict 'storage_data'", kDamagedMetadata);
   }
   std::vector<DcpChunk> chunks;
   for (std::size_t i = 0; i + 1 < places->items.size(); i += 2) {
@@ -143,7 +144,7 @@ std::vector<DcpChunk> parse_dcp_metadata(ByteView bytes, std::string_view where)
     if (tensor == tensors.end() || !offsets) continue;  // an object, not a tensor
     const auto shape = tensor->second.shape_at.find(*offsets);
     if (shape == tensor->second.shape_at.end()) {
-      throw bad_input(where, fmt::format("tensor '{}' has no chunk at the offset of its data", name), kRemedy);
+      throw bad_input(where, fmt::format("tensor '{}' has no chunk at the offset of its data", name), kDamagedMetadata);
     }
     DcpChunk chunk;
     chunk.tensor = name;

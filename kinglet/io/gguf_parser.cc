@@ -13,9 +13,9 @@ namespace kinglet {
 namespace {
 
 constexpr std::string_view kFetchAgain = "the file is truncated or damaged: fetch it again";
-constexpr std::uint64_t kMaxKeyBytes = 65535;  // the format's own limit
-constexpr std::uint64_t kMaxNameBytes = 4096;  // llama.cpp stops at 63
-constexpr std::uint32_t kMaxDimensions = 8;    // llama.cpp knows 4
+constexpr std::uint64_t kMaxKeyBytes = 65535;    // the format's own limit
+constexpr std::uint64_t kMaxNameBytes = 4096;    // llama.cpp stops at 63
+constexpr std::uint32_t kMaxGgufDimensions = 8;  // llama.cpp knows 4
 constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 48;
 // The fewest bytes that an entry takes: they bound the counts, and with them the memory, by the size of the file.
 constexpr std::uint64_t kLeastValueBytes = 8 + 4 + 1;
@@ -163,7 +163,7 @@ class GgufParser {
       return bad_input(where_, fmt::format("tensor '{}': {}", tensor.name, what), kFetchAgain);
     };
     const auto dimensions = reader_.number<std::uint32_t>();
-    if (dimensions > kMaxDimensions) throw refuse(fmt::format("{} dimensions", dimensions));
+    if (dimensions > kMaxGgufDimensions) throw refuse(fmt::format("{} dimensions", dimensions));
     std::uint64_t elements = 1;
     bool empty = false;
     for (std::uint32_t d = 0; d < dimensions; ++d) {

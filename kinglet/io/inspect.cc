@@ -13,6 +13,7 @@
 #include "kinglet/io/safetensors.h"
 #include "kinglet/io/torch_file.h"
 #include "kinglet/io/torch_globals.h"
+#include "kinglet/io/torch_legacy.h"
 #include "kinglet/io/zip.h"
 
 namespace kinglet {
@@ -152,11 +153,6 @@ bool inspect_idx(ByteView bytes, Inspection& result) {
   result.kind = "IDX array (big-endian)";
   result.tensors.push_back(std::move(array));
   return true;
-}
-
-bool is_legacy_torch(ByteView bytes) {
-  return bytes.size() > 14 && bytes[0] == std::byte{0x80} &&
-         starts_with(bytes.subspan(2), std::string_view("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12));
 }
 
 void inspect_zip(ByteView bytes, const InspectOptions& options, Inspection& result) {

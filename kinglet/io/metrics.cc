@@ -19,7 +19,7 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kMaxLineBytes = std::size_t{1} << 20;
 constexpr auto kLargestStep = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kInfiniteValue = std::numeric_limits<double>::infinity();
 
 ordered_json number_to_json(double value) {
   if (std::isnan(value)) return "NaN";
@@ -30,8 +30,8 @@ ordered_json number_to_json(double value) {
 std::optional<double> number_from_json(const ordered_json& value) {
   if (value.is_number()) return value.get<double>();
   if (value == "NaN") return std::numeric_limits<double>::quiet_NaN();
-  if (value == "Infinity") return kInfinity;
-  if (value == "-Infinity") return -kInfinity;
+  if (value == "Infinity") return kInfiniteValue;
+  if (value == "-Infinity") return -kInfiniteValue;
   return std::nullopt;
 }
 

@@ -7,6 +7,8 @@
 #include <optional>
 #include <span>
 
+#include "kinglet/base/ascii.h"
+
 namespace kinglet {
 namespace {
 
@@ -263,12 +265,6 @@ std::optional<std::vector<std::size_t>> order_by(const Architecture& architectur
   return order;
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
 }  // namespace
 
 std::vector<std::vector<std::size_t>> known_module_orders(const std::vector<std::string>& names,
@@ -299,7 +295,7 @@ std::string without_wrapper_prefix(std::string_view name) {
 }
 
 bool is_norm_name(std::string_view name) {
-  const std::string text = lower(name);
+  const std::string text = ascii::lower(name);
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find('.', begin), text.size());
     const std::string_view part = std::string_view(text).substr(begin, end - begin);

@@ -20,7 +20,7 @@ using Shape = std::vector<std::int64_t>;
 using Indices = std::vector<std::size_t>;
 using Assignment = std::vector<std::optional<std::size_t>>;
 
-constexpr std::string_view kRemedy =
+constexpr std::string_view kNameTheOrder =
     "list the parameter names in optimizer order, one a line, and pass the file with --param-order";
 
 std::string show(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
@@ -227,7 +227,7 @@ std::optional<Assignment> by_orders(const OrderQuestion& question, const Assignm
     if (search.found.size() > 1 || search.ambiguous) {
       throw bad_input(question.optimizer_where,
                       fmt::format("its parameters fit the weights in {} in more than one way", question.weights_where),
-                      kRemedy);
+                      kNameTheOrder);
     }
   }
   return std::nullopt;
@@ -263,7 +263,7 @@ Error refusal(const OrderQuestion& question, const std::vector<OptimizerSlot>& s
                    fmt::format("keeps no parameter names, and no known order of the {} tensors in {} fits its {} "
                                "parameters beyond doubt",
                                question.weights.size(), question.weights_where, slots.size()),
-                   kRemedy);
+                   kNameTheOrder);
 }
 
 }  // namespace

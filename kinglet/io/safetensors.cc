@@ -15,9 +15,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
-constexpr std::uint64_t kMaxDimensions = 64;
+constexpr std::uint64_t kMaxShape = 64;
 constexpr std::uint64_t kMaxTensorBytes = std::uint64_t{1} << 62;  // TensorView counts elements in 63 bits
-constexpr int kMaxDepth = 8;
+constexpr int kMaxHeaderDepth = 8;
 
 std::uint64_t little_endian_u64(ByteView bytes) {
   std::uint64_t value = 0;
@@ -31,7 +31,7 @@ class StrictCallback {
   explicit StrictCallback(std::string_view where) : where_(where) {}
 
   bool operator()(int depth, json::parse_event_t event, json& parsed) {
-    if (depth > kMaxDepth) throw bad_input(where_, "header JSON is nested too deeply");
+    if (depth > kMaxHeaderDepth) throw bad_input(where_, "header JSON is nested too deeply");
     if (event == json::parse_event_t::object_start) keys_.emplace_back();
     if (event == json::parse_event_t::object_end && !keys_.empty()) keys_.pop_back();
     if (event == json::parse_event_t::key && !keys_.empty()) {
@@ -83,7 +83,7 @@ SafetensorsEntry parse_entry(const std::string& name, const json& value, std::ui
   entry.dtype = *parsed;
 
   const json& shape = value["shape"];
-  if (!shape.is_array() || shape.size() > kMaxDimensions) throw refuse("shape must be a list of at most 64 sizes");
+  if (!shape.is_array() || shape.size() > kMaxShape) throw refuse("shape must be a list of at most 64 sizes");
   std::uint64_t bytes = item_size(entry.dtype);
   bool empty = false;
   for (const json& size : shape) {

@@ -10,12 +10,13 @@
 #include <fmt/ranges.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/io/file_names.h"
 #include "kinglet/io/module_order.h"
 
 namespace kinglet {
 namespace {
 
-constexpr int kMaxDepth = 4;  // of state dicts below the root of a file
+constexpr int kMaxDictDepth = 4;  // of state dicts below the root of a file
 
 bool is_trainable(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16 || dtype == DType::kF64;
@@ -25,13 +26,6 @@ bool may_be_parameter(std::string_view name, DType dtype, const std::vector<std:
   const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   return is_trainable(dtype) && !empty && !is_buffer_name(name, shape.size());
 }
-
-std::string_view base_name(std::string_view name) {
-  const std::size_t slash = name.rfind('/');
-  return slash == std::string_view::npos ? name : name.substr(slash + 1);
-}
-
-std::string_view folder_of(std::string_view name) { return name.substr(0, name.size() - base_name(name).size()); }
 
 // How likely a file or a key holds the model that is trained.
 int rank_of_file(std::string_view name) {
@@ -82,7 +76,7 @@ class TreeReader {
       : file_(file), index_(index), found_(found) {}
 
   void read(const PickleValue* value, const std::string& path, int rank, int depth) {
-    if (depth > kMaxDepth || !visited_.insert(value).second) return;
+    if (depth > kMaxDictDepth || !visited_.insert(value).second) return;
     if (is_optimizer(value)) {
       read_optimizer(value, path);
       return;
@@ -110,7 +104,7 @@ class TreeReader {
 
   // All tensors below `value`, in the order of the dicts.
   void collect(const PickleValue* value, const std::string& prefix, int depth, WeightSource& source) {
-    if (depth > kMaxDepth || !visited_.insert(value).second) return;
+    if (depth > kMaxDictDepth || !visited_.insert(value).second) return;
     if (is_optimizer(value))
       read_optimizer(value, prefix);
     else

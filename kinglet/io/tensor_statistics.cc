@@ -11,10 +11,10 @@
 namespace kinglet {
 namespace {
 
-constexpr std::uint64_t kBlock = std::uint64_t{1} << 18;  // elements
+constexpr std::uint64_t kBlockOfStatistics = std::uint64_t{1} << 18;  // elements
 
 template <typename T>
-double load(const std::byte* at) {
+double load_number(const std::byte* at) {
   T value;
   std::memcpy(&value, at, sizeof value);
   return static_cast<double>(value);
@@ -45,30 +45,30 @@ double to_double(DType dtype, const std::byte* at) {
   switch (dtype) {
     case DType::kF64:
     case DType::kC128:
-      return load<double>(at);
+      return load_number<double>(at);
     case DType::kF32:
     case DType::kC64:
-      return load<float>(at);
+      return load_number<float>(at);
     case DType::kF16:
       return static_cast<double>(half_to_float(load_bits<std::uint16_t>(at)));
     case DType::kBF16:
       return static_cast<double>(bfloat16_to_float(load_bits<std::uint16_t>(at)));
     case DType::kI64:
-      return load<std::int64_t>(at);
+      return load_number<std::int64_t>(at);
     case DType::kI32:
-      return load<std::int32_t>(at);
+      return load_number<std::int32_t>(at);
     case DType::kI16:
-      return load<std::int16_t>(at);
+      return load_number<std::int16_t>(at);
     case DType::kI8:
-      return load<std::int8_t>(at);
+      return load_number<std::int8_t>(at);
     case DType::kU64:
-      return load<std::uint64_t>(at);
+      return load_number<std::uint64_t>(at);
     case DType::kU32:
-      return load<std::uint32_t>(at);
+      return load_number<std::uint32_t>(at);
     case DType::kU16:
-      return load<std::uint16_t>(at);
+      return load_number<std::uint16_t>(at);
     case DType::kU8:
-      return load<std::uint8_t>(at);
+      return load_number<std::uint8_t>(at);
     case DType::kBool:
       return load_bits<std::uint8_t>(at) != 0 ? 1 : 0;
     case DType::kF8E4M3:
@@ -83,7 +83,7 @@ double to_double(DType dtype, const std::byte* at) {
 void convert(DType dtype, const std::byte* data, std::uint64_t begin, std::vector<double>& values) {
   const std::byte* at = data + begin * item_size(dtype);
   if (dtype == DType::kF32) {
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = load<float>(at + 4 * i);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = load_number<float>(at + 4 * i);
   } else if (dtype == DType::kBF16) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = static_cast<double>(bfloat16_to_float(load_bits<std::uint16_t>(at + 2 * i)));
@@ -185,10 +185,10 @@ std::optional<TensorStatistics> tensor_statistics(DType dtype, ByteView data, st
   const std::vector<std::int64_t> plain = row_major_strides(shape);
   const bool contiguous = std::equal(plain.begin(), plain.end(), strides.begin(), strides.end());
   const std::size_t item = item_size(dtype);
-  std::vector<Moments> blocks((count + kBlock - 1) / kBlock);
+  std::vector<Moments> blocks((count + kBlockOfStatistics - 1) / kBlockOfStatistics);
   parallel_for(static_cast<std::int64_t>(blocks.size()), [&](std::int64_t b) {
-    const std::uint64_t begin = static_cast<std::uint64_t>(b) * kBlock;
-    std::vector<double> values(std::min(kBlock, count - begin));
+    const std::uint64_t begin = static_cast<std::uint64_t>(b) * kBlockOfStatistics;
+    std::vector<double> values(std::min(kBlockOfStatistics, count - begin));
     if (contiguous) {
       convert(dtype, data.data(), begin, values);
     } else {

@@ -12,23 +12,23 @@ struct TypeNames {
   std::string_view scalar;   // torch.<name>
 };
 
-constexpr std::array<TypeNames, 17> kTypes = {{{DType::kF64, "DoubleStorage", "float64"},
-                                               {DType::kF32, "FloatStorage", "float32"},
-                                               {DType::kF16, "HalfStorage", "float16"},
-                                               {DType::kBF16, "BFloat16Storage", "bfloat16"},
-                                               {DType::kI64, "LongStorage", "int64"},
-                                               {DType::kI32, "IntStorage", "int32"},
-                                               {DType::kI16, "ShortStorage", "int16"},
-                                               {DType::kI8, "CharStorage", "int8"},
-                                               {DType::kU8, "ByteStorage", "uint8"},
-                                               {DType::kBool, "BoolStorage", "bool"},
-                                               {DType::kC64, "ComplexFloatStorage", "complex64"},
-                                               {DType::kC128, "ComplexDoubleStorage", "complex128"},
-                                               {DType::kU16, "", "uint16"},
-                                               {DType::kU32, "", "uint32"},
-                                               {DType::kU64, "", "uint64"},
-                                               {DType::kF8E4M3, "", "float8_e4m3fn"},
-                                               {DType::kF8E5M2, "", "float8_e5m2"}}};
+constexpr std::array<TypeNames, 17> kTypeNames = {{{DType::kF64, "DoubleStorage", "float64"},
+                                                   {DType::kF32, "FloatStorage", "float32"},
+                                                   {DType::kF16, "HalfStorage", "float16"},
+                                                   {DType::kBF16, "BFloat16Storage", "bfloat16"},
+                                                   {DType::kI64, "LongStorage", "int64"},
+                                                   {DType::kI32, "IntStorage", "int32"},
+                                                   {DType::kI16, "ShortStorage", "int16"},
+                                                   {DType::kI8, "CharStorage", "int8"},
+                                                   {DType::kU8, "ByteStorage", "uint8"},
+                                                   {DType::kBool, "BoolStorage", "bool"},
+                                                   {DType::kC64, "ComplexFloatStorage", "complex64"},
+                                                   {DType::kC128, "ComplexDoubleStorage", "complex128"},
+                                                   {DType::kU16, "", "uint16"},
+                                                   {DType::kU32, "", "uint32"},
+                                                   {DType::kU64, "", "uint64"},
+                                                   {DType::kF8E4M3, "", "float8_e4m3fn"},
+                                                   {DType::kF8E5M2, "", "float8_e5m2"}}};
 
 // Names that only build plain data. What they build stays an inert node here.
 constexpr auto kHarmless = std::to_array<std::string_view>({
@@ -95,7 +95,7 @@ std::string_view without_module(std::string_view global, std::string_view module
 
 std::optional<DType> storage_dtype(std::string_view global) {
   const std::string_view name = without_module(global, "torch");
-  for (const TypeNames& type : kTypes) {
+  for (const TypeNames& type : kTypeNames) {
     if (!name.empty() && name == type.storage) return type.dtype;
   }
   return std::nullopt;
@@ -103,14 +103,14 @@ std::optional<DType> storage_dtype(std::string_view global) {
 
 std::optional<DType> torch_dtype(std::string_view global) {
   const std::string_view name = without_module(global, "torch");
-  for (const TypeNames& type : kTypes) {
+  for (const TypeNames& type : kTypeNames) {
     if (!name.empty() && name == type.scalar) return type.dtype;
   }
   return std::nullopt;
 }
 
 std::string_view storage_class(DType dtype) {
-  for (const TypeNames& type : kTypes) {
+  for (const TypeNames& type : kTypeNames) {
     if (type.dtype == dtype) return type.storage;
   }
   return {};

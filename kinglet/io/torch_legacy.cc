@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/files.h"
 #include "kinglet/io/torch_globals.h"
 
 namespace kinglet {
@@ -31,6 +32,13 @@ std::map<std::string, std::uint64_t> item_sizes(const PickleDocument& document, 
 }
 
 }  // namespace
+
+bool is_legacy_torch(ByteView bytes) {
+  // Protocol byte and number, LONG1 of ten bytes, the magic.
+  constexpr std::string_view kBegin("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12);
+  return bytes.size() > 2 + kBegin.size() && bytes[0] == std::byte{0x80} &&
+         as_text(bytes.subspan(2, kBegin.size())) == kBegin;
+}
 
 LegacyFile parse_legacy_torch(ByteView bytes, std::string_view where) {
   const auto unknown = [&] {

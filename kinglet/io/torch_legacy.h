@@ -19,6 +19,9 @@ struct LegacyFile {
   TorchStorage locate(const StorageReference& reference, ByteView bytes, std::string_view where) const;
 };
 
+// Whether a file begins as one of these.
+bool is_legacy_torch(ByteView bytes);
+
 LegacyFile parse_legacy_torch(ByteView bytes, std::string_view where);
 
 }  // namespace kinglet

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 
@@ -11,12 +12,6 @@ namespace {
 constexpr std::size_t kLongest = 8192;
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::size_t kShortestSecret = 6;  // shorter ones ("none", "x") stand for no key, and occur in ordinary text
-
-std::string trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  return std::string(text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1));
-}
 
 }  // namespace
 
@@ -30,11 +25,11 @@ ApiKey::ApiKey(std::string secret) : secret_(std::move(secret)) {
 ApiKey ApiKey::from_environment(const std::string& variable) {
   const char* value = std::getenv(variable.c_str());
   if (value == nullptr) throw bad_input(variable, "is not set in the environment", "export it, or name a key file");
-  return ApiKey(trimmed(value));
+  return ApiKey(std::string(ascii::trimmed(value)));
 }
 
 ApiKey ApiKey::from_file(const std::filesystem::path& path) {
-  return ApiKey(trimmed(as_text(read_file(path, kLongest))));
+  return ApiKey(std::string(ascii::trimmed(as_text(read_file(path, kLongest)))));
 }
 
 std::string ApiKey::header(std::string_view name, std::string_view prefix) const {

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/base/error.h"
 
 namespace kinglet {
@@ -12,23 +13,11 @@ namespace {
 constexpr std::size_t kMaxHeader = std::size_t{64} << 10;
 constexpr std::size_t kMaxBody = std::size_t{64} << 20;
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
 void take_field(std::string_view line, HttpMessage& message, std::size_t& length) {
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) throw bad_input("request", "a header line has no colon");
-  const std::string name = lower(line.substr(0, colon));
-  const std::string_view value = trimmed(line.substr(colon + 1));
+  const std::string name = ascii::lower(line.substr(0, colon));
+  const std::string_view value = ascii::trimmed(line.substr(colon + 1));
   if (name == "content-length") {
     const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), length);
     if (problem != std::errc() || end != value.data() + value.size() || length > kMaxBody) {
@@ -39,7 +28,7 @@ void take_field(std::string_view line, HttpMessage& message, std::size_t& length
   } else if (name == "authorization") {
     message.authorization = value;
   } else if (name == "connection") {
-    message.close = lower(value) == "close";
+    message.close = ascii::lower(value) == "close";
   }
 }
 

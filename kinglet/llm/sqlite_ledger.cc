@@ -11,8 +11,8 @@
 namespace kinglet {
 namespace {
 
-constexpr std::int32_t kApplicationId = 0x4B4E4C47;  // "KNLG"
-constexpr std::int32_t kVersion = 1;
+constexpr std::int32_t kLedgerId = 0x4B4E4C47;  // "KNLG"
+constexpr std::int32_t kLedgerVersion = 1;
 constexpr std::size_t kPackFrom = 2048;  // bytes; streams of events shrink some twenty times
 constexpr unsigned long long kLongestBody = 256ULL << 20;
 
@@ -55,7 +55,7 @@ std::string unpacked(const std::string& bytes, const std::string& where) {
 
 struct SqliteLedger::Database {
   explicit Database(const std::filesystem::path& path) : file(path, SqliteDatabase::Durability::kEachCommit) {
-    file.prepare_schema(kApplicationId, kVersion, kSchema);
+    file.prepare_schema(kLedgerId, kLedgerVersion, kSchema);
     statements = std::make_unique<Statements>(file);
   }
 

@@ -8,6 +8,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/text/byte_level.h"
+#include "kinglet/text/sentencepiece_space.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
@@ -15,8 +16,6 @@ namespace {
 
 constexpr std::size_t kShortWord = 40;  // symbols; up to here scanning all pairs beats a queue
 constexpr std::uint32_t kNoRank = ~std::uint32_t{0};
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, a space in the vocabularies of SentencePiece
-
 std::string byte_token(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
 
 MergeTable resolve_merges(const Vocabulary& vocabulary, const Bpe::Merges& merges, const BpeOptions& options,
@@ -94,7 +93,7 @@ void Bpe::prepare_raw_bytes() {
 // Gemma) falls into words there, which is faster and gives the same ids.
 void Bpe::prepare_splits() {
   splits_ = options_.continuing_prefix.empty() && options_.end_suffix.empty() && !options_.ignore_merges &&
-            vocabulary_.find(kSpace).has_value();
+            vocabulary_.find(kSentencePieceSpace).has_value();
   if (!splits_) return;
   std::set<char32_t> before;
   for (const std::string& text : vocabulary_.all()) {
@@ -109,7 +108,8 @@ void Bpe::prepare_splits() {
 
 // Bytes of `piece` up to the first place where it may be cut.
 std::size_t Bpe::first_part(std::string_view piece) const {
-  for (std::size_t at = piece.find(kSpace, 1); at != std::string_view::npos; at = piece.find(kSpace, at + 1)) {
+  for (std::size_t at = piece.find(kSentencePieceSpace, 1); at != std::string_view::npos;
+       at = piece.find(kSentencePieceSpace, at + 1)) {
     std::size_t previous = at - 1;
     while (previous > 0 && (static_cast<unsigned char>(piece[previous]) & 0xC0) == 0x80) --previous;
     const char32_t code = utf8::first_character(piece.substr(previous)).code;

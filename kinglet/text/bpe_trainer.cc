@@ -115,9 +115,9 @@ BpeTrainer::~BpeTrainer() = default;
 void BpeTrainer::feed(std::string_view text) {
   const std::string repaired = utf8::is_valid(text) ? std::string() : utf8::replace_invalid(text);
   TextArena arena;
-  std::vector<TextPiece> pieces{{repaired.empty() ? text : repaired, true}};
+  std::vector<TextSlice> pieces{{repaired.empty() ? text : repaired, true}};
   splitter_->step->apply(pieces, arena);
-  for (const TextPiece& piece : pieces) ++words_[std::string(piece.text)];
+  for (const TextSlice& piece : pieces) ++words_[std::string(piece.text)];
 }
 
 std::string BpeTrainer::train() const {

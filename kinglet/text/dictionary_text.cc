@@ -15,7 +15,7 @@ bool is_letter_byte(char c) { return std::isalpha(static_cast<unsigned char>(c))
 using Pair = std::pair<std::string_view, std::string_view>;
 
 // [name] for one character.
-constexpr Pair kCharacters[] = {
+constexpr Pair kMarkupCharacters[] = {
     {"ae", "æ"},    {"AE", "Æ"},     {"oe", "œ"},    {"OE", "Œ"},     {"'e", "é"},     {"'E", "É"},     {"`e", "è"},
     {"\"e", "ë"},   {"^e", "ê"},     {"'a", "á"},    {"`a", "à"},     {"^a", "â"},     {"\"a", "ä"},    {"aum", "ä"},
     {"'i", "í"},    {"\"i", "ï"},    {"^i", "î"},    {"'o", "ó"},     {"`o", "ò"},     {"^o", "ô"},     {"\"o", "ö"},
@@ -130,7 +130,7 @@ std::size_t closing(std::string_view text, std::size_t begin) {
 // What stands for [name]: a character; the letter of a mark of pronunciation; the words that an editor put into a
 // quotation; nothing for a label of usage or source.
 std::string bracket_text(std::string_view name) {
-  if (const std::string_view* character = find(name, std::begin(kCharacters), std::end(kCharacters))) {
+  if (const std::string_view* character = find(name, std::begin(kMarkupCharacters), std::end(kMarkupCharacters))) {
     return std::string(*character);
   }
   static constexpr std::string_view kMarks = "=.-~^*'\"`,";

@@ -22,7 +22,7 @@ constexpr std::array<std::pair<DocumentFormat, std::string_view>, 6> kNames = {
      {DocumentFormat::kShareGpt, "sharegpt"},
      {DocumentFormat::kMessages, "messages"}}};
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_blank_line(std::string_view line) { return line.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 }  // namespace
 
@@ -84,7 +84,7 @@ class DocumentReader::State {
     DocumentFormat found = DocumentFormat::kText;
     while (at_ < bytes_.size()) {
       const std::string_view line = take_line();
-      if (is_blank(line)) continue;
+      if (is_blank_line(line)) continue;
       found = detect_format(line, place(line_));
       break;
     }
@@ -96,7 +96,7 @@ class DocumentReader::State {
   std::optional<Document> next_record() {
     while (at_ < bytes_.size()) {
       const std::string_view line = take_line();
-      if (is_blank(line)) continue;
+      if (is_blank_line(line)) continue;
       Document document = parse_record(line, format_, place(line_));
       document.line = line_;
       return document;
@@ -110,7 +110,7 @@ class DocumentReader::State {
       std::string_view text = options_.text_unit == TextUnit::kFile        ? take_rest()
                               : options_.text_unit == TextUnit::kParagraph ? take_paragraph()
                                                                            : take_line();
-      if (is_blank(text)) continue;
+      if (is_blank_line(text)) continue;
       check_utf8(text, first_line);
       Document document;
       document.line = first_line;
@@ -133,7 +133,7 @@ class DocumentReader::State {
     const std::uint64_t first_line = line_ + 1;
     while (at_ < bytes_.size()) {
       const std::string_view line = take_line();
-      if (is_blank(line)) break;
+      if (is_blank_line(line)) break;
       end = at_;
       check_length(end - begin, first_line);
     }

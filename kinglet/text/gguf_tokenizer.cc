@@ -6,6 +6,7 @@
 #include "kinglet/text/bpe.h"
 #include "kinglet/text/gguf_patterns.h"
 #include "kinglet/text/score_merges.h"
+#include "kinglet/text/sentencepiece_space.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
@@ -16,8 +17,6 @@ constexpr std::int64_t kNormal = 1;
 constexpr std::int64_t kUnknown = 2;
 constexpr std::int64_t kControl = 3;
 constexpr std::int64_t kUserDefined = 4;
-
-constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581
 
 struct GgufVocabulary {
   std::vector<std::string> texts;
@@ -139,10 +138,10 @@ class SpaceMarks : public Normalizer {
   explicit SpaceMarks(bool prefix) : prefix_(prefix) {}
   void apply(NormalizedText& text) const override {
     if (text.text.empty()) return;
-    std::string marked = prefix_ ? kSpace : "";
+    std::string marked(prefix_ ? kSentencePieceSpace : "");
     for (const char byte : text.text) {
       if (byte == ' ')
-        marked += kSpace;
+        marked += kSentencePieceSpace;
       else
         marked += byte;
     }
@@ -164,7 +163,8 @@ TokenizerParts sentencepiece_parts(const Gguf& gguf, const GgufVocabulary& vocab
   const auto unknown = named_token(gguf, "tokenizer.ggml.unknown_token_id", vocabulary.texts.size());
   if (unknown) options.unknown = vocabulary.texts[static_cast<std::size_t>(*unknown)];
   parts.model = std::make_unique<Bpe>(std::move(table), std::move(merges), options, gguf.where());
-  std::vector<MakeDecodeStep> steps = {replace_decoding(kSpace, " "), byte_fallback_decoding(), fuse_decoding()};
+  std::vector<MakeDecodeStep> steps = {replace_decoding(std::string(kSentencePieceSpace), " "),
+                                       byte_fallback_decoding(), fuse_decoding()};
   if (prefix) steps.push_back(strip_decoding(U' ', 1, 0));
   parts.decoder = TokenDecoder(std::move(steps));
   name_tokens(gguf, vocabulary.texts.size(), true, parts);

@@ -12,6 +12,8 @@
 namespace kinglet::jinja {
 namespace {
 
+using Flavour = Sequence::Flavour;
+
 void append_text_repr(std::string& out, std::string_view text) {
   const bool has_single = text.find('\'') != std::string_view::npos;
   const bool has_double = text.find('"') != std::string_view::npos;
@@ -66,7 +68,6 @@ class ReprWriter {
   }
 
   void write_sequence(const Sequence& sequence) {
-    using Flavour = Sequence::Flavour;
     if (sequence.flavour == Flavour::kRange) return write_range(sequence);
     static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kMarks = {
         {{"[", "]"}, {"(", ")"}, {}, {"dict_keys([", "])"}, {"dict_values([", "])"}, {"dict_items([", "])"}, {}}};

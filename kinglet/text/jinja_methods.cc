@@ -13,7 +13,7 @@ namespace kinglet::jinja {
 namespace {
 
 using Method = Value (*)(Runtime&, const Value& self, const Arguments&);
-struct Named {
+struct NamedMethod {
   std::string_view name;
   Method method;
 };
@@ -190,7 +190,7 @@ bool is_letter_or_digit(char32_t c) { return is_letter(c) || is_digit(c); }
 
 // Whether there are cased letters and all are of one kind.
 template <bool (*kRight)(char32_t)>
-Value is_in_case(Runtime& runtime, const Value& self, const Arguments&) {
+Value text_is_in_case(Runtime& runtime, const Value& self, const Arguments&) {
   runtime.spend(self.text().size() / 8);
   bool any = false;
   for (std::size_t at = 0; at < self.text().size(); at = next_code_point(self.text(), at)) {
@@ -244,7 +244,7 @@ Value justify(Runtime& runtime, const Value& self, const Arguments& arguments) {
   return result;
 }
 
-constexpr Named kTextMethods[] = {
+constexpr NamedMethod kTextMethods[] = {
     {"strip", strip_method<Ends::kBoth>},
     {"lstrip", strip_method<Ends::kLeft>},
     {"rstrip", strip_method<Ends::kRight>},
@@ -270,8 +270,8 @@ constexpr Named kTextMethods[] = {
     {"isalpha", all_are<is_letter>},
     {"isalnum", all_are<is_letter_or_digit>},
     {"isspace", all_are<is_space>},
-    {"isupper", is_in_case<is_upper>},
-    {"islower", is_in_case<is_lower>},
+    {"isupper", text_is_in_case<is_upper>},
+    {"islower", text_is_in_case<is_lower>},
     {"removeprefix", remove_affix<false>},
     {"removesuffix", remove_affix<true>},
     {"partition", partition<false>},
@@ -332,19 +332,19 @@ Value cycle(Runtime& runtime, const Value& self, const Arguments& arguments) {
   return arguments.positional[self.loop()->index % arguments.positional.size()];
 }
 
-constexpr Named kListMethods[] = {{"index", index_in_list}, {"count", count_in_list}, {"copy", same}};
-constexpr Named kTupleMethods[] = {{"index", index_in_list}, {"count", count_in_list}};
-constexpr Named kDictMethods[] = {
+constexpr NamedMethod kListMethods[] = {{"index", index_in_list}, {"count", count_in_list}, {"copy", same}};
+constexpr NamedMethod kTupleMethods[] = {{"index", index_in_list}, {"count", count_in_list}};
+constexpr NamedMethod kDictMethods[] = {
     {"keys", keys_of}, {"values", values_of}, {"items", items_of}, {"get", get_from_dict}, {"copy", same}};
-constexpr Named kLoopMethods[] = {{"cycle", cycle}};
+constexpr NamedMethod kLoopMethods[] = {{"cycle", cycle}};
 
 constexpr std::string_view kListChanges[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
 constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefault", "update"};
 
 template <std::size_t kCount>
-Method find_in(const Named (&methods)[kCount], std::string_view name) {
+Method find_in(const NamedMethod (&methods)[kCount], std::string_view name) {
   const auto found =
-      std::find_if(std::begin(methods), std::end(methods), [&](const Named& one) { return one.name == name; });
+      std::find_if(std::begin(methods), std::end(methods), [&](const NamedMethod& one) { return one.name == name; });
   return found == std::end(methods) ? nullptr : found->method;
 }
 

@@ -77,7 +77,7 @@ Nesting::Nesting(const TokenStream& stream, int& depth) : depth_(depth) {
 
 namespace {
 
-using Kind = Statement::Kind;
+using StatementKind = Statement::Kind;
 
 class Parser {
  public:
@@ -91,7 +91,7 @@ class Parser {
   }
 
  private:
-  std::unique_ptr<Statement> make(Kind kind) const {
+  std::unique_ptr<Statement> make(StatementKind kind) const {
     auto result = std::make_unique<Statement>();
     result->kind = kind;
     result->line = stream_.line();
@@ -109,12 +109,12 @@ class Parser {
     for (;;) {
       switch (stream_.peek().kind) {
         case Token::Kind::kText:
-          result.push_back(make(Kind::kText));
+          result.push_back(make(StatementKind::kText));
           result.back()->text = stream_.next().text;
           break;
         case Token::Kind::kVariableBegin:
           stream_.next();
-          result.push_back(make(Kind::kOutput));
+          result.push_back(make(StatementKind::kOutput));
           result.back()->value = expressions_.tuple();
           if (!stream_.at(Token::Kind::kVariableEnd)) stream_.fail_unexpected();
           stream_.next();
@@ -148,17 +148,17 @@ class Parser {
     if (name == "call") return call_block();
     if (name == "filter") return filter_block();
     if (name == "with") return with_block();
-    if (name == "generation") return simple_block(Kind::kGeneration, "endgeneration");
+    if (name == "generation") return simple_block(StatementKind::kGeneration, "endgeneration");
     if (name == "break" || name == "continue") {
       if (loops_ == 0) stream_.fail(fmt::format("'{}' stands outside of a loop", name));
-      auto result = make(name == "break" ? Kind::kBreak : Kind::kContinue);
+      auto result = make(name == "break" ? StatementKind::kBreak : StatementKind::kContinue);
       expect_block_end();
       return result;
     }
     stream_.fail(fmt::format("the tag '{}' is not known", name));
   }
 
-  std::unique_ptr<Statement> simple_block(Kind kind, std::string_view end) {
+  std::unique_ptr<Statement> simple_block(StatementKind kind, std::string_view end) {
     auto result = make(kind);
     expect_block_end();
     result->body = block_until(end);
@@ -167,7 +167,7 @@ class Parser {
 
   std::unique_ptr<Statement> condition() {
     const Nesting nesting(stream_, depth_);
-    auto result = make(Kind::kIf);
+    auto result = make(StatementKind::kIf);
     result->value = expressions_.tuple(false, false);
     expect_block_end();
     result->body = block({"elif", "else", "endif"});
@@ -185,7 +185,7 @@ class Parser {
   }
 
   std::unique_ptr<Statement> loop() {
-    auto result = make(Kind::kFor);
+    auto result = make(StatementKind::kFor);
     result->target = targets(/*with_attributes=*/false);
     stream_.expect_name("in");
     result->value = expressions_.tuple(false, false);
@@ -233,14 +233,14 @@ class Parser {
   }
 
   std::unique_ptr<Statement> assignment() {
-    auto result = make(Kind::kSet);
+    auto result = make(StatementKind::kSet);
     result->target = targets(/*with_attributes=*/true);
     if (stream_.take_operator("=")) {
       result->value = expressions_.tuple();
       expect_block_end();
       return result;
     }
-    result->kind = Kind::kSetBlock;
+    result->kind = StatementKind::kSetBlock;
     result->value = expressions_.filters(nullptr);
     expect_block_end();
     result->body = block_until("endset");
@@ -273,7 +273,7 @@ class Parser {
   }
 
   std::unique_ptr<Statement> macro() {
-    auto result = make(Kind::kMacro);
+    auto result = make(StatementKind::kMacro);
     result->text = stream_.expect_any_name();
     result->parameters = parameters();
     expect_block_end();
@@ -282,7 +282,7 @@ class Parser {
   }
 
   std::unique_ptr<Statement> call_block() {
-    auto result = make(Kind::kCall);
+    auto result = make(StatementKind::kCall);
     if (stream_.at_operator("(")) result->parameters = parameters();
     result->value = expressions_.expression();
     if (result->value->kind != Expression::Kind::kCall) stream_.fail("'call' needs a call");
@@ -292,7 +292,7 @@ class Parser {
   }
 
   std::unique_ptr<Statement> filter_block() {
-    auto result = make(Kind::kFilter);
+    auto result = make(StatementKind::kFilter);
     result->value = expressions_.first_filter();
     expect_block_end();
     result->body = body_outside_of_loops("endfilter");
@@ -300,7 +300,7 @@ class Parser {
   }
 
   std::unique_ptr<Statement> with_block() {
-    auto result = make(Kind::kWith);
+    auto result = make(StatementKind::kWith);
     while (!stream_.at(Token::Kind::kBlockEnd)) {
       if (!result->parameters.empty()) stream_.expect_operator(",");
       std::string name = stream_.expect_any_name();

@@ -258,11 +258,11 @@ Value batch(Runtime& runtime, const Value& value, const Arguments& arguments) {
   return runtime.generator(std::move(result));
 }
 
-struct Named {
+struct NamedSequenceFilter {
   std::string_view name;
   Filter filter;
 };
-constexpr Named kFilters[] = {
+constexpr NamedSequenceFilter kSequenceFilters[] = {
     {"length", length},
     {"count", length},
     {"first", first},
@@ -289,9 +289,9 @@ constexpr Named kFilters[] = {
 }  // namespace
 
 Filter find_sequence_filter(std::string_view name) {
-  const auto found =
-      std::find_if(std::begin(kFilters), std::end(kFilters), [&](const Named& one) { return one.name == name; });
-  return found == std::end(kFilters) ? nullptr : found->filter;
+  const auto found = std::find_if(std::begin(kSequenceFilters), std::end(kSequenceFilters),
+                                  [&](const NamedSequenceFilter& one) { return one.name == name; });
+  return found == std::end(kSequenceFilters) ? nullptr : found->filter;
 }
 
 }  // namespace kinglet::jinja

@@ -11,13 +11,14 @@
 namespace kinglet::jinja {
 namespace {
 
+using Flavour = Sequence::Flavour;
+
 const Value& only(Runtime& runtime, const Arguments& arguments) {
   if (arguments.positional.size() != 1) runtime.fail("a test takes one argument here");
   return arguments.positional[0];
 }
 
 bool is_sequence(const Value& value) {
-  using Flavour = Sequence::Flavour;
   if (const Sequence* sequence = value.sequence()) {
     return sequence->flavour == Flavour::kList || sequence->flavour == Flavour::kTuple ||
            sequence->flavour == Flavour::kRange;
@@ -79,11 +80,11 @@ bool is_test(Runtime& runtime, const Value& value, const Arguments&) {
   return find_test(runtime.text_of(value, "the name of a test")) != nullptr;
 }
 
-struct Named {
+struct NamedTest {
   std::string_view name;
   Test test;
 };
-constexpr Named kTests[] = {
+constexpr NamedTest kTests[] = {
     {"defined", simple<[](const Value& value) { return !value.is_undefined(); }>},
     {"undefined", simple<[](const Value& value) { return value.is_undefined(); }>},
     {"none", simple<[](const Value& value) { return value.is_none(); }>},
@@ -129,7 +130,7 @@ constexpr Named kTests[] = {
 
 Test find_test(std::string_view name) {
   const auto found =
-      std::find_if(std::begin(kTests), std::end(kTests), [&](const Named& one) { return one.name == name; });
+      std::find_if(std::begin(kTests), std::end(kTests), [&](const NamedTest& one) { return one.name == name; });
   return found == std::end(kTests) ? nullptr : found->test;
 }
 

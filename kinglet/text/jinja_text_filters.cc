@@ -269,11 +269,11 @@ Value word_count(Runtime& runtime, const Value& value, const Arguments&) {
   return count;
 }
 
-struct Named {
+struct NamedTextFilter {
   std::string_view name;
   Filter filter;
 };
-constexpr Named kFilters[] = {
+constexpr NamedTextFilter kTextFilters[] = {
     {"trim", trim},
     {"upper", changed<to_upper>},
     {"lower", changed<to_lower>},
@@ -301,9 +301,9 @@ constexpr Named kFilters[] = {
 }  // namespace
 
 Filter find_text_filter(std::string_view name) {
-  const auto found =
-      std::find_if(std::begin(kFilters), std::end(kFilters), [&](const Named& one) { return one.name == name; });
-  return found == std::end(kFilters) ? nullptr : found->filter;
+  const auto found = std::find_if(std::begin(kTextFilters), std::end(kTextFilters),
+                                  [&](const NamedTextFilter& one) { return one.name == name; });
+  return found == std::end(kTextFilters) ? nullptr : found->filter;
 }
 
 Value apply_filter(Runtime& runtime, std::string_view name, const Value& value, const Arguments& arguments) {

@@ -12,6 +12,8 @@
 namespace kinglet::jinja {
 namespace {
 
+using Flavour = Sequence::Flavour;
+
 int checked_depth(int depth) {
   if (depth > kMaxNesting) {
     throw bad_input("chat template", fmt::format("values are nested more than {} levels deep", kMaxNesting));
@@ -27,7 +29,6 @@ int depth_over(const Items& items, const Depth& depth) {
 }
 
 bool equal_sequences(const Sequence& a, const Sequence& b, std::int64_t& steps) {
-  using Flavour = Sequence::Flavour;
   if (&a == &b) return true;
   if (a.flavour != b.flavour || a.items.size() != b.items.size()) return false;
   if (a.flavour == Flavour::kValues || a.flavour == Flavour::kGenerator) return false;  // equal only to themselves

@@ -11,7 +11,7 @@
 namespace kinglet {
 namespace {
 
-constexpr int kMaxDepth = 100;
+constexpr int kMaxJsonDepth = 100;
 
 // The depth of brackets outside of texts, right for everything that is JSON.
 int nesting(std::string_view text) {
@@ -45,7 +45,8 @@ std::string short_reason(std::string_view reason) {
 
 template <typename Document>
 Document parse(std::string_view text, std::string_view where, std::string_view remedy) {
-  if (nesting(text) > kMaxDepth) throw bad_input(where, fmt::format("JSON nested more than {} levels deep", kMaxDepth));
+  if (nesting(text) > kMaxJsonDepth)
+    throw bad_input(where, fmt::format("JSON nested more than {} levels deep", kMaxJsonDepth));
   try {
     return Document::parse(text);
   } catch (const typename Document::exception& error) {
@@ -54,8 +55,8 @@ Document parse(std::string_view text, std::string_view where, std::string_view r
 }
 
 template <typename Document>
-std::string_view kind_of(const Document& json) {
-  switch (json.type()) {
+std::string_view kind_of(const Document& document) {
+  switch (document.type()) {
     case Document::value_t::null:
       return "null";
     case Document::value_t::object:

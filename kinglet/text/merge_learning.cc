@@ -11,10 +11,12 @@
 namespace kinglet {
 namespace {
 
-using Pair = std::pair<std::uint32_t, std::uint32_t>;
+using TokenPair = std::pair<std::uint32_t, std::uint32_t>;
 
-std::uint64_t key_of(Pair pair) { return std::uint64_t{pair.first} << 32 | pair.second; }
-Pair pair_of(std::uint64_t key) { return {static_cast<std::uint32_t>(key >> 32), static_cast<std::uint32_t>(key)}; }
+std::uint64_t key_of(TokenPair pair) { return std::uint64_t{pair.first} << 32 | pair.second; }
+TokenPair pair_of(std::uint64_t key) {
+  return {static_cast<std::uint32_t>(key >> 32), static_cast<std::uint32_t>(key)};
+}
 
 // A pair that waits for its turn, with the words in which it came up. Its count may be out of date.
 struct Candidate {
@@ -63,7 +65,7 @@ class MergeLearner {
   }
 
  private:
-  void add(Pair pair, std::int64_t count, std::uint32_t word) {
+  void add(TokenPair pair, std::int64_t count, std::uint32_t word) {
     const std::uint64_t key = key_of(pair);
     counts_[key] += count;
     if (count <= 0) return;
@@ -82,7 +84,7 @@ class MergeLearner {
   // The counts of a merged pair itself are left alone: the pair comes up again only when its text came to be in another
   // way, and then its turn depends on them.
   void merge(const Candidate& best) {
-    const Pair pair = pair_of(best.pair);
+    const TokenPair pair = pair_of(best.pair);
     const std::string text = tokens_[pair.first] + tokens_[pair.second];
     const auto [known, is_new] = ids_.try_emplace(text, static_cast<std::uint32_t>(tokens_.size()));
     if (is_new) tokens_.push_back(text);
@@ -91,7 +93,7 @@ class MergeLearner {
     queue_new_pairs();
   }
 
-  void merge_in_word(std::uint32_t index, Pair pair, std::uint32_t merged) {
+  void merge_in_word(std::uint32_t index, TokenPair pair, std::uint32_t merged) {
     std::vector<std::uint32_t>& symbols = words_[index].symbols;
     const std::int64_t count = words_[index].count;
     std::size_t to = 0;  // symbols[0, to) are done
@@ -116,10 +118,10 @@ class MergeLearner {
   }
 
   // A pair that was merged more than once has its last place.
-  std::vector<Pair> merges_in_order() const {
+  std::vector<TokenPair> merges_in_order() const {
     std::unordered_map<std::uint64_t, std::size_t> last;
     for (std::size_t i = 0; i < merges_.size(); ++i) last[key_of(merges_[i])] = i;
-    std::vector<Pair> result;
+    std::vector<TokenPair> result;
     for (std::size_t i = 0; i < merges_.size(); ++i) {
       if (last[key_of(merges_[i])] == i) result.push_back(merges_[i]);
     }
@@ -132,7 +134,7 @@ class MergeLearner {
   std::unordered_map<std::uint64_t, std::int64_t> counts_;
   std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> new_pairs_;  // since the queue was filled
   std::priority_queue<Candidate, std::vector<Candidate>, IsWorse> queue_;
-  std::vector<Pair> merges_;
+  std::vector<TokenPair> merges_;
 };
 
 }  // namespace

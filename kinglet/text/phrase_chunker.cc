@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/text/word_class.h"
 
 namespace kinglet {
@@ -11,12 +12,11 @@ namespace {
 
 constexpr std::size_t kLongest = 8;  // words of a phrase
 
-bool is_letter(char c) {
+bool is_word_byte(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte >= 0x80;
 }
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_gap(char c) { return c == ' ' || c == '\t'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 
 std::string lower(std::string_view word) {
@@ -47,8 +47,8 @@ std::vector<Word> classified(std::string_view text) {
   for (const WordPlace& place : words_of(text)) {
     const std::string_view between = text.substr(end, place.begin - end);
     const std::string word = lower(text.substr(place.begin, place.end - place.begin));
-    words.push_back({place, is_digit(word[0]) ? WordClass::kDeterminer : word_class(word),
-                     !std::all_of(between.begin(), between.end(), is_blank), word == "to"});
+    words.push_back({place, ascii::is_digit(word[0]) ? WordClass::kDeterminer : word_class(word),
+                     !std::all_of(between.begin(), between.end(), is_gap), word == "to"});
     end = place.end;
   }
   return words;
@@ -136,9 +136,9 @@ constexpr std::array<std::string_view, 40> kAbbreviations = {
 
 bool is_abbreviation(std::string_view text, std::size_t dot) {
   std::size_t begin = dot;
-  while (begin > 0 && (is_letter(text[begin - 1]) || text[begin - 1] == '.') && dot - begin < 8) --begin;
+  while (begin > 0 && (is_word_byte(text[begin - 1]) || text[begin - 1] == '.') && dot - begin < 8) --begin;
   const std::string word = lower(text.substr(begin, dot - begin));
-  if (word.size() == 1 && !is_digit(word[0])) return true;  // an initial
+  if (word.size() == 1 && !ascii::is_digit(word[0])) return true;  // an initial
   return std::find(kAbbreviations.begin(), kAbbreviations.end(), word) != kAbbreviations.end();
 }
 
@@ -146,9 +146,9 @@ bool ends_sentence(std::string_view text, std::size_t place) {
   const char c = text[place];
   if (c == '\n' || c == '!' || c == '?') return true;
   if (c != '.') return false;
-  if (place + 1 < text.size() && is_letter(text[place + 1])) return false;
+  if (place + 1 < text.size() && is_word_byte(text[place + 1])) return false;
   std::size_t next = place + 1;
-  while (next < text.size() && is_blank(text[next])) ++next;
+  while (next < text.size() && is_gap(text[next])) ++next;
   return !(next < text.size() && is_lower(text[next])) && !is_abbreviation(text, place);
 }
 
@@ -157,13 +157,13 @@ bool ends_sentence(std::string_view text, std::size_t place) {
 std::vector<WordPlace> words_of(std::string_view text) {
   std::vector<WordPlace> words;
   for (std::size_t at = 0; at < text.size();) {
-    if (!is_letter(text[at])) {
+    if (!is_word_byte(text[at])) {
       ++at;
       continue;
     }
     const std::size_t begin = at;
-    while (at < text.size() && (is_letter(text[at]) || ((text[at] == '\'' || text[at] == '-') && at + 1 < text.size() &&
-                                                        is_letter(text[at + 1])))) {
+    while (at < text.size() && (is_word_byte(text[at]) || ((text[at] == '\'' || text[at] == '-') &&
+                                                           at + 1 < text.size() && is_word_byte(text[at + 1])))) {
       ++at;
     }
     words.push_back({begin, at});
@@ -177,7 +177,7 @@ std::vector<WordPlace> sentences(std::string_view text) {
   std::vector<WordPlace> result;
   std::size_t begin = 0;
   const auto close = [&](std::size_t end) {
-    const auto blank = [&](std::size_t place) { return is_blank(text[place]) || text[place] == '\n'; };
+    const auto blank = [&](std::size_t place) { return is_gap(text[place]) || text[place] == '\n'; };
     std::size_t last = end;
     while (begin < last && blank(begin)) ++begin;
     while (last > begin && blank(last - 1)) --last;

@@ -17,11 +17,11 @@ constexpr const char* kByteLevelPattern =
 
 using FindMatches = std::function<void(std::string_view, std::vector<TextRange>&)>;
 
-void split_pieces(std::vector<TextPiece>& pieces, const FindMatches& find, bool invert, SplitBehavior behavior) {
-  std::vector<TextPiece> result;
+void split_pieces(std::vector<TextSlice>& pieces, const FindMatches& find, bool invert, SplitBehavior behavior) {
+  std::vector<TextSlice> result;
   std::vector<TextRange> matches;
   std::vector<TextRange> parts;
-  for (const TextPiece& piece : pieces) {
+  for (const TextSlice& piece : pieces) {
     find(piece.text, matches);
     split_at_matches(piece.text.size(), matches, invert, behavior, parts);
     for (const TextRange& part : parts) {
@@ -39,9 +39,9 @@ class ByteLevelStep : public PreTokenizer {
   bool maps_bytes() const override { return maps_; }
   void leave_bytes() override { maps_ = false; }
 
-  void apply(std::vector<TextPiece>& pieces, TextArena& arena) const override {
+  void apply(std::vector<TextSlice>& pieces, TextArena& arena) const override {
     if (add_prefix_space_) {
-      for (TextPiece& piece : pieces) {
+      for (TextSlice& piece : pieces) {
         if (!piece.text.starts_with(' ')) piece.text = arena.keep(" " + std::string(piece.text));
       }
     }
@@ -51,7 +51,7 @@ class ByteLevelStep : public PreTokenizer {
           false, SplitBehavior::kIsolated);
     }
     if (maps_) {
-      for (TextPiece& piece : pieces) piece.text = arena.keep(to_byte_level(piece.text));
+      for (TextSlice& piece : pieces) piece.text = arena.keep(to_byte_level(piece.text));
     }
   }
 
@@ -65,7 +65,7 @@ class PatternSplit : public PreTokenizer {
  public:
   PatternSplit(Pattern pattern, bool invert, SplitBehavior behavior)
       : pattern_(std::move(pattern)), invert_(invert), behavior_(behavior) {}
-  void apply(std::vector<TextPiece>& pieces, TextArena&) const override {
+  void apply(std::vector<TextSlice>& pieces, TextArena&) const override {
     split_pieces(
         pieces, [this](std::string_view text, std::vector<TextRange>& matches) { pattern_.find_all(text, matches); },
         invert_, behavior_);
@@ -82,7 +82,7 @@ class CharacterSplit : public PreTokenizer {
  public:
   using Property = std::function<bool(char32_t)>;
   CharacterSplit(Property property, SplitBehavior behavior) : property_(std::move(property)), behavior_(behavior) {}
-  void apply(std::vector<TextPiece>& pieces, TextArena&) const override {
+  void apply(std::vector<TextSlice>& pieces, TextArena&) const override {
     split_pieces(
         pieces,
         [this](std::string_view text, std::vector<TextRange>& matches) {
@@ -102,7 +102,7 @@ class CharacterSplit : public PreTokenizer {
 // Words and runs of punctuation; what is between them is dropped.
 class WhitespaceWords : public PreTokenizer {
  public:
-  void apply(std::vector<TextPiece>& pieces, TextArena&) const override {
+  void apply(std::vector<TextSlice>& pieces, TextArena&) const override {
     split_pieces(
         pieces,
         [](std::string_view text, std::vector<TextRange>& matches) {
@@ -144,8 +144,8 @@ class MetaspaceStep : public PreTokenizer {
     }
   }
 
-  void apply(std::vector<TextPiece>& pieces, TextArena& arena) const override {
-    for (TextPiece& piece : pieces) piece.text = arena.keep(mark_spaces(piece));
+  void apply(std::vector<TextSlice>& pieces, TextArena& arena) const override {
+    for (TextSlice& piece : pieces) piece.text = arena.keep(mark_spaces(piece));
     if (split_) {
       split_pieces(
           pieces, [this](std::string_view text, std::vector<TextRange>& matches) { find_spaces(text, matches); }, false,
@@ -154,7 +154,7 @@ class MetaspaceStep : public PreTokenizer {
   }
 
  private:
-  std::string mark_spaces(const TextPiece& piece) const {
+  std::string mark_spaces(const TextSlice& piece) const {
     std::string text;
     const bool prepend = scheme_ == PrependScheme::kAlways || (scheme_ == PrependScheme::kFirst && piece.at_start);
     if (prepend && !piece.text.starts_with(' ') && !piece.text.starts_with(space_)) text = space_;

@@ -11,7 +11,7 @@
 
 namespace kinglet {
 
-struct TextPiece {
+struct TextSlice {
   std::string_view text;
   bool at_start = false;  // see NormalizedText
 };
@@ -30,7 +30,7 @@ class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
   // Replaces `pieces`; none of the new ones is empty.
-  virtual void apply(std::vector<TextPiece>& pieces, TextArena& arena) const = 0;
+  virtual void apply(std::vector<TextSlice>& pieces, TextArena& arena) const = 0;
   // True for ByteLevel: the pieces are written in byte_level.h's characters ...
   virtual bool maps_bytes() const { return false; }
   // ... unless the model does that by itself.

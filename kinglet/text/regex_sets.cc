@@ -12,7 +12,7 @@
 namespace kinglet {
 namespace {
 
-bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+bool is_key_character(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 // Long names of general categories, which PCRE2 lacks.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kLongNames = {{{"letter", "L"},
@@ -88,7 +88,7 @@ std::optional<std::string> RegexSets::named(std::string_view name) const {
   for (const auto& [long_name, category] : kLongNames) {
     if (key == long_name) return property(category);
   }
-  if (key.empty() || !std::all_of(key.begin(), key.end(), is_letter_or_digit)) {
+  if (key.empty() || !std::all_of(key.begin(), key.end(), is_key_character)) {
     return std::nullopt;
   }
   std::string title = key;

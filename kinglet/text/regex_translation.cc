@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/base/error.h"
 #include "kinglet/text/regex.h"
 #include "kinglet/text/regex_sets.h"
@@ -16,9 +17,6 @@ namespace {
 
 constexpr int kDeepestClass = 16;
 constexpr int kDeepestGroup = 200;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 class Translator {
  public:
@@ -77,7 +75,8 @@ class Translator {
   }
 
   static void append_literal(std::string& out, char32_t code) {
-    const bool plain = code >= 0x80 || is_letter(static_cast<char>(code)) || is_digit(static_cast<char>(code));
+    const bool plain =
+        code >= 0x80 || ascii::is_letter(static_cast<char>(code)) || ascii::is_digit(static_cast<char>(code));
     if (plain)
       utf8::append(out, code);
     else
@@ -169,7 +168,7 @@ class Translator {
     std::size_t i = at_ + 1;
     const auto digits = [&] {
       const std::size_t begin = i;
-      while (i < pattern_.size() && is_digit(pattern_[i])) ++i;
+      while (i < pattern_.size() && ascii::is_digit(pattern_[i])) ++i;
       return pattern_.substr(begin, i - begin);
     };
     Interval result;
@@ -243,7 +242,7 @@ class Translator {
     std::size_t digits = 0;
     for (; digits < most_digits && std::isxdigit(static_cast<unsigned char>(peek())) != 0; ++digits, ++at_) {
       const char c = peek();
-      value = value * 16 + static_cast<char32_t>(is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+      value = value * 16 + static_cast<char32_t>(ascii::is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
     }
     if (digits == 0) refuse("an escape without digits");
     if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) refuse("an escape that is no character");
@@ -300,7 +299,7 @@ class Translator {
     }
     if (c == 'A' || c == 'z' || c == 'Z' || c == 'G' || c == 'R' || c == 'K' || (c >= '1' && c <= '9')) {
       out_ += '\\';
-      for (++at_, out_ += c; is_digit(c) && is_digit(peek()); ++at_) out_ += peek();
+      for (++at_, out_ += c; ascii::is_digit(c) && ascii::is_digit(peek()); ++at_) out_ += peek();
       return;
     }
     if (c == 'k' || c == 'g' || c == 'X' || c == 'N' || c == 'O' || c == 'c' || c == 'C' || c == 'M' || c == 'y' ||
@@ -371,7 +370,7 @@ class Translator {
     std::string_view name = pattern_.substr(at_ + 2, end - at_ - 2);
     const bool negated = name.starts_with('^');
     if (negated) name.remove_prefix(1);
-    if (name.empty() || !std::all_of(name.begin(), name.end(), is_letter)) return false;
+    if (name.empty() || !std::all_of(name.begin(), name.end(), ascii::is_letter)) return false;
     const auto content = sets_.named(name);
     if (!content) return false;
     at_ = end + 2;

@@ -4,12 +4,11 @@
 
 #include "kinglet/base/byte_io.h"
 #include "kinglet/base/error.h"
+#include "kinglet/text/sentencepiece_space.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
 namespace {
-
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581
 
 // A unit of a double array (Darts-clone): a label, the distance to the children, whether an entry ends here; or, behind
 // such a unit, the value of the entry.
@@ -68,7 +67,7 @@ std::string SentencePieceNormalizer::operator()(std::string_view text) const {
   }
   std::string result;
   if (text.empty()) return result;
-  if (prefix_) result += kSpace;
+  if (prefix_) result += kSentencePieceSpace;
   bool behind_blank = collapse_;
   while (!text.empty()) {
     std::string_view part = take();
@@ -76,15 +75,15 @@ std::string SentencePieceNormalizer::operator()(std::string_view text) const {
     if (part.empty()) continue;
     for (const char byte : part) {
       if (byte == ' ') {
-        result += kSpace;
+        result += kSentencePieceSpace;
       } else {
         result += byte;
       }
     }
     behind_blank = collapse_ && part.ends_with(' ');
   }
-  while (collapse_ && result.ends_with(kSpace)) result.resize(result.size() - kSpace.size());
-  if (suffix_) result += kSpace;
+  while (collapse_ && result.ends_with(kSentencePieceSpace)) result.resize(result.size() - kSentencePieceSpace.size());
+  if (suffix_) result += kSentencePieceSpace;
   return result;
 }
 

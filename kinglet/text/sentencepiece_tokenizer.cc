@@ -12,13 +12,12 @@
 #include "kinglet/text/score_merges.h"
 #include "kinglet/text/sentencepiece_model.h"
 #include "kinglet/text/sentencepiece_normalizer.h"
+#include "kinglet/text/sentencepiece_space.h"
 #include "kinglet/text/unigram.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
 namespace {
-
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581
 
 enum class PieceKind { kText, kByte, kUnknown, kToken };
 
@@ -159,18 +158,19 @@ class SentencePieceTokenizer : public Tokenizer {
     }
     void give_text(std::string_view text, std::string& out) {
       const Settings& settings = tokenizer_.settings_;
-      if (at_start_ && (settings.add_dummy_prefix || settings.remove_extra_whitespaces) && text.starts_with(kSpace)) {
-        text.remove_prefix(kSpace.size());
+      if (at_start_ && (settings.add_dummy_prefix || settings.remove_extra_whitespaces) &&
+          text.starts_with(kSentencePieceSpace)) {
+        text.remove_prefix(kSentencePieceSpace.size());
         took_blank_ = !settings.remove_extra_whitespaces;
       }
       std::string plain;
       while (!text.empty()) {
-        const std::size_t at = std::min(text.find(kSpace), text.size());
+        const std::size_t at = std::min(text.find(kSentencePieceSpace), text.size());
         plain += text.substr(0, at);
         text.remove_prefix(at);
         if (text.empty()) break;
         plain += ' ';
-        text.remove_prefix(kSpace.size());
+        text.remove_prefix(kSentencePieceSpace.size());
       }
       give(plain, out);
     }

@@ -7,12 +7,11 @@
 #include <fmt/format.h>
 
 #include "kinglet/text/byte_level.h"
+#include "kinglet/text/sentencepiece_space.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet {
 namespace {
-
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, how SentencePiece writes a blank
 
 bool decodes_to(const Tokenizer& tokenizer, const std::string& entry, std::string_view text) {
   const std::optional<TokenId> id = tokenizer.find_id(entry);
@@ -31,12 +30,12 @@ std::optional<char> fallback_byte(std::string_view token) {
 std::string with_blanks(std::string_view text) {
   std::string result;
   while (!text.empty()) {
-    const std::size_t at = std::min(text.find(kSpace), text.size());
+    const std::size_t at = std::min(text.find(kSentencePieceSpace), text.size());
     result += text.substr(0, at);
     text.remove_prefix(at);
     if (text.empty()) break;
     result += ' ';
-    text.remove_prefix(kSpace.size());
+    text.remove_prefix(kSentencePieceSpace.size());
   }
   return result;
 }
@@ -47,7 +46,7 @@ TokenBytes::TokenBytes(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
   // What a vocabulary is made of shows in the tokens of a byte that no text file spells as itself.
   if (decodes_to(tokenizer, to_byte_level("\n"), "\n")) {
     kind_ = Kind::kByteLevel;
-  } else if (tokenizer.find_id("<0x0A>") || tokenizer.find_id(std::string(kSpace))) {
+  } else if (tokenizer.find_id("<0x0A>") || tokenizer.find_id(std::string(kSentencePieceSpace))) {
     kind_ = Kind::kByteFallback;
   }
 }

@@ -40,7 +40,7 @@ class JoinStep : public DecodeStep {
 };
 
 // The bytes of all tokens as one text; what is no UTF-8 becomes U+FFFD.
-class ByteLevelStep : public WholeTokenStep {
+class ByteLevelDecoding : public WholeTokenStep {
  public:
   void finish() override {
     while (!bytes_.empty()) take_character();
@@ -172,9 +172,9 @@ class StripStep : public WholeTokenStep {
 };
 
 // Replacement characters become blanks; those of the first token vanish when encoding puts one there.
-class MetaspaceStep : public DecodeStep {
+class MetaspaceDecoding : public DecodeStep {
  public:
-  MetaspaceStep(std::string space, bool drop_first) : space_(std::move(space)), drop_(drop_first) {}
+  MetaspaceDecoding(std::string space, bool drop_first) : space_(std::move(space)), drop_(drop_first) {}
   void push(std::string_view part, bool ends) override {
     std::string result;
     while (!part.empty()) {
@@ -203,7 +203,7 @@ std::string as_text(char32_t code) {
 MakeDecodeStep parse_metaspace(const JsonFields& json) {
   const bool drop_first = json.text("prepend_scheme", "always") != "never" && json.boolean("add_prefix_space", true);
   return [space = as_text(json.character("replacement", 0x2581)), drop_first] {
-    return std::make_unique<MetaspaceStep>(space, drop_first);
+    return std::make_unique<MetaspaceDecoding>(space, drop_first);
   };
 }
 
@@ -213,11 +213,11 @@ MakeDecodeStep parse_replace(const JsonFields& json) {
   };
 }
 
-void parse_into(const JsonFields& json, std::vector<MakeDecodeStep>& steps) {
+void parse_decoder_into(const JsonFields& json, std::vector<MakeDecodeStep>& steps) {
   constexpr std::int64_t kMostStripped = 1 << 20;
   const std::string type = json.text("type");
   if (type == "Sequence") {
-    for (const JsonFields& step : json.objects("decoders")) parse_into(step, steps);
+    for (const JsonFields& step : json.objects("decoders")) parse_decoder_into(step, steps);
   } else if (type == "ByteLevel") {
     steps.push_back(byte_level_decoding());
   } else if (type == "Metaspace") {
@@ -243,7 +243,7 @@ TokenDecoder::TokenDecoder() : steps_{[] { return std::make_unique<JoinStep>(); 
 
 TokenDecoder TokenDecoder::parse(const JsonFields& json) {
   std::vector<MakeDecodeStep> steps;
-  parse_into(json, steps);
+  parse_decoder_into(json, steps);
   return TokenDecoder(std::move(steps));
 }
 
@@ -271,7 +271,7 @@ void TokenDecoder::Stream::hand_over(std::string& out) {
 }
 
 MakeDecodeStep byte_level_decoding() {
-  return [] { return std::make_unique<ByteLevelStep>(); };
+  return [] { return std::make_unique<ByteLevelDecoding>(); };
 }
 
 MakeDecodeStep replace_decoding(std::string text, std::string content) {

@@ -10,7 +10,7 @@
 namespace kinglet {
 namespace {
 
-constexpr std::uint64_t kLargestFile = std::uint64_t{64} << 20;
+constexpr std::uint64_t kLargestConfig = std::uint64_t{64} << 20;
 
 // A token is a text or an object with its "content".
 std::optional<std::string> token_text(const JsonFields& json, const char* field) {
@@ -55,7 +55,7 @@ void read_added(const JsonFields& json, TokenizerConfig& config) {
 template <typename Read>
 void read_if_there(const std::filesystem::path& path, const Read& read) {
   if (!std::filesystem::exists(path)) return;
-  const Bytes bytes = read_file(path, kLargestFile);
+  const Bytes bytes = read_file(path, kLargestConfig);
   const nlohmann::json json = parse_json_tables(as_text(bytes), path.string(), false).rest;
   read(JsonFields(json, path.string()));
 }

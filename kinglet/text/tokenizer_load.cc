@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 30;
+constexpr std::uint64_t kLargestTokenizer = std::uint64_t{1} << 30;
 
 bool is_gguf(const fs::path& path) {
   const MappedFile file(path);
@@ -27,7 +27,7 @@ std::unique_ptr<Tokenizer> load_file(const fs::path& path) {
     const GgufFile file(path);
     return make_gguf_tokenizer(file.content());
   }
-  const Bytes bytes = read_file(path, kLargestFile);
+  const Bytes bytes = read_file(path, kLargestTokenizer);
   const std::string_view text = as_text(bytes);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) throw bad_input(path.string(), "the file is empty");

@@ -113,9 +113,9 @@ void TokenizerPipeline::encode_section(std::string_view text, bool at_start, std
 
 void TokenizerPipeline::encode_normalized(std::string_view text, bool at_start, std::vector<TokenId>& ids) const {
   TextArena arena;
-  std::vector<TextPiece> pieces{{text, at_start}};
+  std::vector<TextSlice> pieces{{text, at_start}};
   for (const auto& step : parts_.pre_tokenizer) step->apply(pieces, arena);
-  for (const TextPiece& piece : pieces) parts_.model->encode(piece.text, ids);
+  for (const TextSlice& piece : pieces) parts_.model->encode(piece.text, ids);
 }
 
 std::unique_ptr<DecodingStream> TokenizerPipeline::decoding_stream(bool skip_special) const {

@@ -30,8 +30,8 @@ std::string plain_content(const Json& message) {
   return content->get<std::string>();
 }
 
-std::vector<TextPiece> plain_pieces(const Json& messages) {
-  std::vector<TextPiece> pieces;
+std::vector<TrainingPiece> plain_pieces(const Json& messages) {
+  std::vector<TrainingPiece> pieces;
   std::string prompt;
   for (const Json& message : messages) {
     const auto& role = message.at("role").get_ref<const std::string&>();
@@ -48,11 +48,11 @@ std::vector<TextPiece> plain_pieces(const Json& messages) {
   return pieces;
 }
 
-std::vector<TextPiece> template_pieces(const Document& document, const ChatTemplate& chat) {
+std::vector<TrainingPiece> template_pieces(const Document& document, const ChatTemplate& chat) {
   ChatOptions options;
   options.tools = document.tools;
   const RenderedChat rendered = chat.render_with_spans(document.messages, options);
-  std::vector<TextPiece> pieces;
+  std::vector<TrainingPiece> pieces;
   std::size_t at = 0;
   const auto cut = [&](std::size_t end, bool trained) {
     if (end > at) pieces.push_back({rendered.text.substr(at, end - at), trained});
@@ -109,7 +109,7 @@ class Batch {
 
 }  // namespace
 
-std::vector<TextPiece> training_pieces(const Document& document, const ChatTemplate* chat) {
+std::vector<TrainingPiece> training_pieces(const Document& document, const ChatTemplate* chat) {
   if (!document.is_conversation()) return {{document.text, true}};
   return chat == nullptr ? plain_pieces(document.messages) : template_pieces(document, *chat);
 }
@@ -132,7 +132,7 @@ EncodedDocument encode_document(const Document& document, const Tokenizer& token
   };
   // Templates write BOS themselves.
   if (chat == nullptr && begins_with_bos(tokenizer)) add({*tokenizer.bos()}, !document.is_conversation());
-  for (const TextPiece& piece : training_pieces(document, chat)) {
+  for (const TrainingPiece& piece : training_pieces(document, chat)) {
     add(tokenizer.encode(piece.text, /*add_special=*/false), piece.trained);
     if (piece.ends_reply && tokenizer.eos()) add({*tokenizer.eos()}, true);
   }

@@ -34,12 +34,12 @@ struct EncodedDocument {
 };
 
 // A conversation as text, cut where training begins or ends.
-struct TextPiece {
+struct TrainingPiece {
   std::string text;
   bool trained = true;
   bool ends_reply = false;  // EOS follows (the plain form)
 };
-std::vector<TextPiece> training_pieces(const Document& document, const ChatTemplate* chat);
+std::vector<TrainingPiece> training_pieces(const Document& document, const ChatTemplate* chat);
 
 // BOS comes first where the tokenizer puts it before texts (a template writes its own).
 // Pieces are encoded one by one, so that no token reaches over the edge of a reply; templates put special tokens there.

@@ -69,7 +69,7 @@ void take_tokenizer(const fs::path& path, const fs::path& folder) {
 
 void feed(BpeTrainer& trainer, const Document& document) {
   if (!document.is_conversation()) return trainer.feed(document.text);
-  for (const TextPiece& piece : training_pieces(document, nullptr)) trainer.feed(piece.text);
+  for (const TrainingPiece& piece : training_pieces(document, nullptr)) trainer.feed(piece.text);
 }
 
 void learn_tokenizer(const Sources& sources, std::int64_t vocabulary_size, const fs::path& folder) {

@@ -42,7 +42,7 @@ std::string sentences(std::uint64_t seed, int count) {
   return lines;
 }
 
-constexpr const char* kRecipe = R"(
+constexpr const char* kTrainRecipe = R"(
 seed = 3
 [data]
 train = ["train.jsonl"]
@@ -72,7 +72,7 @@ class Train : public testing::Test {
   void SetUp() override {
     put(folder_ / "train.jsonl", sentences(1, 60));
     put(folder_ / "validation.jsonl", sentences(2, 10));
-    put(folder_ / "tiny.toml", kRecipe);
+    put(folder_ / "tiny.toml", kTrainRecipe);
   }
   fs::path file(const std::string& name) const { return folder_ / name; }
 

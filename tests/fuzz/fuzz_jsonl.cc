@@ -21,7 +21,7 @@ void check_conversation(const Document& document) {
   const auto again = DocumentReader(line, "again").next();
   require(again && again->messages == document.messages && again->tools == document.tools, "a record survives");
   accepted([&] {
-    for (const TextPiece& piece : training_pieces(document, nullptr)) {
+    for (const TrainingPiece& piece : training_pieces(document, nullptr)) {
       require(jinja::is_utf8(piece.text), "training text is UTF-8");
     }
   });

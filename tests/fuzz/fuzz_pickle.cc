@@ -11,7 +11,7 @@ namespace kinglet::fuzz {
 namespace {
 
 // Memory is bounded by the bytes read: a few bytes may not stand for a long text again and again.
-constexpr std::size_t kMaxTextPerByte = 128;
+constexpr std::size_t kMaxDumpPerByte = 128;
 
 void check_tree(const PickleDocument& document, std::size_t input_bytes) {
   require(document.root != nullptr && document.bytes_read <= input_bytes, "reading ends within the input");
@@ -26,7 +26,7 @@ void check_tree(const PickleDocument& document, std::size_t input_bytes) {
     require(value.kind != PickleKind::kPersistentId || value.items.size() == 1, "storages have one id");
     require(value.kind != PickleKind::kCall || value.items.size() >= 2, "calls have arguments");
   }
-  require(text <= kMaxTextPerByte * input_bytes, "texts are not larger than the input allows");
+  require(text <= kMaxDumpPerByte * input_bytes, "texts are not larger than the input allows");
 }
 
 bool is_container(const PickleValue& value) {

@@ -16,7 +16,7 @@ namespace {
 
 using Symbols = std::vector<std::uint8_t>;
 
-constexpr std::uint64_t kMaxElements = 1 << 14;  // a few coded bytes may stand for many elements: bounds the work
+constexpr std::uint64_t kMaxRansElements = 1 << 14;  // a few coded bytes may stand for many elements: bounds the work
 
 Symbols symbols_of(ByteView bytes) {
   Symbols symbols(bytes.size());
@@ -108,10 +108,10 @@ void check(std::uint8_t mode, std::uint8_t parameter, std::uint64_t n, ByteView 
 }
 
 void check_rans(ByteView input) {
-  if (input.size() < 4 || input.size() > kMaxElements) return;
+  if (input.size() < 4 || input.size() > kMaxRansElements) return;
   ByteReader reader(input, "input");
   const auto mode = reader.number<std::uint8_t>(), parameter = reader.number<std::uint8_t>();
-  const std::uint64_t n = reader.number<std::uint16_t>() % kMaxElements;
+  const std::uint64_t n = reader.number<std::uint16_t>() % kMaxRansElements;
   check(mode, parameter, n, reader.take(reader.remaining()));
 }
 

@@ -9,20 +9,19 @@
 namespace kinglet::fuzz {
 namespace {
 
-using namespace star_agents;
-
 void check_verdict(ByteView input) {
   const std::string text(as_text(input));
-  const auto verdict = parse_verdict(text);
-  require(parse_verdict(text + "\n[[B]]") == Verdict::kSecond, "the last verdict counts");
-  require(parse_verdict(text + "\n[[ c ]] so far") == Verdict::kTie, "blanks and small letters are allowed");
+  const auto verdict = star_agents::parse_verdict(text);
+  require(star_agents::parse_verdict(text + "\n[[B]]") == star_agents::Verdict::kSecond, "the last verdict counts");
+  require(star_agents::parse_verdict(text + "\n[[ c ]] so far") == star_agents::Verdict::kTie,
+          "blanks and small letters are allowed");
   if (verdict && text.find("[[") != std::string::npos && text.find('{') == std::string::npos) {
-    require(parse_verdict(text + "\n.") == verdict, "text behind a verdict does not change it");
+    require(star_agents::parse_verdict(text + "\n.") == verdict, "text behind a verdict does not change it");
   }
-  const JudgePrompt prompt = judge_prompt({text, text}, {text, "other"});
+  const star_agents::JudgePrompt prompt = star_agents::judge_prompt({text, text}, {text, "other"});
   require(prompt.user.find(text) != std::string::npos, "a prompt holds its answers");
-  problem_of_answer(text, "question");
-  problem_of_rewriting(text, "question");
+  star_agents::problem_of_answer(text, "question");
+  star_agents::problem_of_rewriting(text, "question");
 }
 
 }  // namespace

@@ -50,9 +50,9 @@ struct Metadata {
         object("Metadata", {{"state_dict_metadata", code::dict(tensors)}, {"storage_data", stored + "u"}}));
   }
 };
-std::vector<DcpChunk> parse(const std::string& pickle) { return parse_dcp_metadata(as_bytes(pickle), ".metadata"); }
-std::string refused(const std::string& pickle) {
-  return refusal([&] { parse(pickle); });
+std::vector<DcpChunk> parse_dcp(const std::string& pickle) { return parse_dcp_metadata(as_bytes(pickle), ".metadata"); }
+std::string refused_dcp(const std::string& pickle) {
+  return refusal([&] { parse_dcp(pickle); });
 }
 
 const std::string kOrigin = code::integers({0, 0});
@@ -65,7 +65,7 @@ TEST(DcpMetadata, ChunksInFileOrder) {
                            {index("v", kOrigin), place("__0_0.distcp", 100, 50)},
                            {index("w", kOrigin), place("__0_0.distcp", 0, 100)},
                            {index("step", "N"), place("__0_0.distcp", 150, 10)}}};
-  const auto chunks = parse(metadata.pickle());
+  const auto chunks = parse_dcp(metadata.pickle());
   ASSERT_EQ(chunks.size(), 3U);
   EXPECT_EQ(chunks[0].tensor, "w");
   EXPECT_FALSE(chunks[0].whole);
@@ -84,47 +84,51 @@ TEST(DcpMetadata, ClassesWithSlotsAndTransformedChunks) {
                                                           {"length", code::integer(5)}})}) +
                             "b";
   const code::Pairs one = {{"w", tensor({2, 2}, {chunk({0, 0}, {2, 2})})}};
-  EXPECT_EQ(parse(Metadata{one, {{index("w", kOrigin), slots}}}.pickle()).at(0).length, 5U);
+  EXPECT_EQ(parse_dcp(Metadata{one, {{index("w", kOrigin), slots}}}.pickle()).at(0).length, 5U);
   const std::string packed = place("f", 0, 5, code::list({code::text("zstd")}));
-  EXPECT_TRUE(parse(Metadata{one, {{index("w", kOrigin), packed}}}.pickle()).at(0).transformed);
-  EXPECT_FALSE(parse(Metadata{one, {{index("w", kOrigin), place("f", 0, 5, "]")}}}.pickle()).at(0).transformed);
+  EXPECT_TRUE(parse_dcp(Metadata{one, {{index("w", kOrigin), packed}}}.pickle()).at(0).transformed);
+  EXPECT_FALSE(parse_dcp(Metadata{one, {{index("w", kOrigin), place("f", 0, 5, "]")}}}.pickle()).at(0).transformed);
 }
 
 TEST(DcpMetadata, MissingFields) {
-  EXPECT_THAT(refused(code::stream("N")), HasSubstr("state_dict_metadata"));
-  EXPECT_THAT(refused(code::stream(code::dict({}))), HasSubstr("state_dict_metadata"));
-  EXPECT_THAT(refused(code::stream(object("Metadata", {{"state_dict_metadata", "]"}}))),
+  EXPECT_THAT(refused_dcp(code::stream("N")), HasSubstr("state_dict_metadata"));
+  EXPECT_THAT(refused_dcp(code::stream(code::dict({}))), HasSubstr("state_dict_metadata"));
+  EXPECT_THAT(refused_dcp(code::stream(object("Metadata", {{"state_dict_metadata", "]"}}))),
               HasSubstr("state_dict_metadata"));
-  EXPECT_THAT(refused(code::stream(object("Metadata", {{"state_dict_metadata", "}"}}))), HasSubstr("storage_data"));
-  EXPECT_THAT(refused(Metadata{{{"w", object("TensorStorageMetadata", {{"size", kOrigin}})}}, {}}.pickle()),
+  EXPECT_THAT(refused_dcp(code::stream(object("Metadata", {{"state_dict_metadata", "}"}}))), HasSubstr("storage_data"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", object("TensorStorageMetadata", {{"size", kOrigin}})}}, {}}.pickle()),
               HasSubstr("no size or chunks"));
-  EXPECT_THAT(refused(Metadata{{{"w", tensor({4}, {"N"})}}, {}}.pickle()), HasSubstr("has no place"));
-  EXPECT_THAT(refused(Metadata{{{"w", tensor({4, 4}, {chunk({0}, {4})})}}, {}}.pickle()), HasSubstr("has no place"));
-  EXPECT_THAT(refused(Metadata{{{"w", tensor({4}, {chunk({-1}, {4})})}}, {}}.pickle()), HasSubstr("has no place"));
-  EXPECT_THAT(refused(Metadata{{{"w", tensor({-4}, {})}}, {}}.pickle()), HasSubstr("no size"));
-  EXPECT_THAT(refused(Metadata{{}, {{"N", "N"}}}.pickle()), HasSubstr("'fqn'"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", tensor({4}, {"N"})}}, {}}.pickle()), HasSubstr("has no place"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", tensor({4, 4}, {chunk({0}, {4})})}}, {}}.pickle()),
+              HasSubstr("has no place"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", tensor({4}, {chunk({-1}, {4})})}}, {}}.pickle()), HasSubstr("has no place"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", tensor({-4}, {})}}, {}}.pickle()), HasSubstr("no size"));
+  EXPECT_THAT(refused_dcp(Metadata{{}, {{"N", "N"}}}.pickle()), HasSubstr("'fqn'"));
 }
 
 TEST(DcpMetadata, ChunksOutsideTheirTensor) {
-  EXPECT_THAT(refused(Metadata{{{"w", tensor({4}, {chunk({5}, {0})})}}, {}}.pickle()), HasSubstr("outside"));
-  EXPECT_THAT(refused(Metadata{{{"w", tensor({4}, {chunk({1}, {4})})}}, {}}.pickle()), HasSubstr("outside"));
-  EXPECT_THAT(refused(Metadata{{{"w", tensor({4}, {chunk({1}, {INT64_MAX})})}}, {}}.pickle()), HasSubstr("outside"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", tensor({4}, {chunk({5}, {0})})}}, {}}.pickle()), HasSubstr("outside"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", tensor({4}, {chunk({1}, {4})})}}, {}}.pickle()), HasSubstr("outside"));
+  EXPECT_THAT(refused_dcp(Metadata{{{"w", tensor({4}, {chunk({1}, {INT64_MAX})})}}, {}}.pickle()),
+              HasSubstr("outside"));
 }
 
 TEST(DcpMetadata, Places) {
   const code::Pairs one = {{"w", tensor({2, 2}, {chunk({0, 0}, {2, 2})})},
                            {"v", tensor({2, 2}, {chunk({0, 0}, {2, 2})})}};
   const std::string w = index("w", kOrigin);
-  EXPECT_THAT(refused(Metadata{one, {{index("w", code::integers({1, 0})), place("f", 0, 5)}}}.pickle()),
+  EXPECT_THAT(refused_dcp(Metadata{one, {{index("w", code::integers({1, 0})), place("f", 0, 5)}}}.pickle()),
               HasSubstr("no chunk at the offset"));
-  EXPECT_THAT(refused(Metadata{one, {{w, place("f", -1, 5)}}}.pickle()), HasSubstr("'offset'"));
-  EXPECT_THAT(refused(Metadata{one, {{w, place("f", 0, -5)}}}.pickle()), HasSubstr("'length'"));
-  EXPECT_THAT(refused(Metadata{one, {{w, object("_StorageInfo", {{"offset", "K\x01"}})}}}.pickle()),
+  EXPECT_THAT(refused_dcp(Metadata{one, {{w, place("f", -1, 5)}}}.pickle()), HasSubstr("'offset'"));
+  EXPECT_THAT(refused_dcp(Metadata{one, {{w, place("f", 0, -5)}}}.pickle()), HasSubstr("'length'"));
+  EXPECT_THAT(refused_dcp(Metadata{one, {{w, object("_StorageInfo", {{"offset", "K\x01"}})}}}.pickle()),
               HasSubstr("'relative_path'"));
-  EXPECT_THAT(refused(Metadata{one, {{w, place("f", 0, 6)}, {index("v", kOrigin), place("f", 5, 5)}}}.pickle()),
+  EXPECT_THAT(refused_dcp(Metadata{one, {{w, place("f", 0, 6)}, {index("v", kOrigin), place("f", 5, 5)}}}.pickle()),
               HasSubstr("'w' and 'v' overlap in f"));
-  EXPECT_EQ(parse(Metadata{one, {{w, place("f", 0, 5)}, {index("v", kOrigin), place("f", 5, 5)}}}.pickle()).size(), 2U);
-  EXPECT_EQ(parse(Metadata{one, {{w, place("f", 0, 6)}, {index("v", kOrigin), place("g", 5, 5)}}}.pickle()).size(), 2U);
+  EXPECT_EQ(parse_dcp(Metadata{one, {{w, place("f", 0, 5)}, {index("v", kOrigin), place("f", 5, 5)}}}.pickle()).size(),
+            2U);
+  EXPECT_EQ(parse_dcp(Metadata{one, {{w, place("f", 0, 6)}, {index("v", kOrigin), place("g", 5, 5)}}}.pickle()).size(),
+            2U);
 }
 
 TEST(DcpMetadata, RandomChangesAreReadOrRefused) {

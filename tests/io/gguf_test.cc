@@ -20,10 +20,10 @@ using testing_support::golden;
 using testing_support::le;
 using testing_support::refusal;
 
-std::string refusal_of(const std::string& bytes) {
+std::string refusal_of_gguf(const std::string& bytes) {
   return refusal([&] { Gguf::parse(as_bytes(bytes), "x.gguf"); });
 }
-std::string refusal_of(const GgufBytes& file) { return refusal_of(file.bytes()); }
+std::string refusal_of_gguf(const GgufBytes& file) { return refusal_of_gguf(file.bytes()); }
 
 TEST(Gguf, ReadsMetadataOfEveryType) {
   const GgufFile file(golden("files/every_type.gguf"));
@@ -99,38 +99,40 @@ TEST(Gguf, GettersSayWhatIsWrong) {
 }
 
 TEST(Gguf, RefusesOtherFiles) {
-  EXPECT_EQ(refusal_of(std::string("GGU")), "x.gguf: not a GGUF file");
-  EXPECT_EQ(refusal_of(std::string("PK\3\4....")), "x.gguf: not a GGUF file");
-  EXPECT_THAT(refusal_of("GGUF" + std::string("\0\0\0\3", 4) + std::string(16, '\0')), HasSubstr("big-endian"));
-  EXPECT_THAT(refusal_of("GGUF" + le(1, 4) + std::string(16, '\0')), HasSubstr("GGUF version 1"));
-  EXPECT_THAT(refusal_of("GGUF" + le(4, 4) + std::string(16, '\0')), HasSubstr("too old"));
+  EXPECT_EQ(refusal_of_gguf(std::string("GGU")), "x.gguf: not a GGUF file");
+  EXPECT_EQ(refusal_of_gguf(std::string("PK\3\4....")), "x.gguf: not a GGUF file");
+  EXPECT_THAT(refusal_of_gguf("GGUF" + std::string("\0\0\0\3", 4) + std::string(16, '\0')), HasSubstr("big-endian"));
+  EXPECT_THAT(refusal_of_gguf("GGUF" + le(1, 4) + std::string(16, '\0')), HasSubstr("GGUF version 1"));
+  EXPECT_THAT(refusal_of_gguf("GGUF" + le(4, 4) + std::string(16, '\0')), HasSubstr("too old"));
 }
 
 TEST(Gguf, RefusesCountsAndLengthsBeyondTheFile) {
-  EXPECT_THAT(refusal_of("GGUF" + le(3, 4) + le(1ULL << 60, 8) + le(0, 8)), HasSubstr("tensors cannot stand in"));
-  EXPECT_THAT(refusal_of("GGUF" + le(3, 4) + le(0, 8) + le(~0ULL, 8)), HasSubstr("metadata entries cannot stand in"));
-  EXPECT_THAT(refusal_of(GgufBytes().value("k", GgufValueType::kText, le(~0ULL, 8))), HasSubstr("bytes"));
-  EXPECT_THAT(refusal_of(GgufBytes().array("k", GgufValueType::kU64, 1ULL << 61, "")), HasSubstr("'k' has"));
-  EXPECT_THAT(refusal_of(GgufBytes().array("k", GgufValueType::kText, ~0ULL, "")), HasSubstr("ends too early"));
+  EXPECT_THAT(refusal_of_gguf("GGUF" + le(3, 4) + le(1ULL << 60, 8) + le(0, 8)), HasSubstr("tensors cannot stand in"));
+  EXPECT_THAT(refusal_of_gguf("GGUF" + le(3, 4) + le(0, 8) + le(~0ULL, 8)),
+              HasSubstr("metadata entries cannot stand in"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().value("k", GgufValueType::kText, le(~0ULL, 8))), HasSubstr("bytes"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().array("k", GgufValueType::kU64, 1ULL << 61, "")), HasSubstr("'k' has"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().array("k", GgufValueType::kText, ~0ULL, "")), HasSubstr("ends too early"));
   const std::string whole =
       GgufBytes().texts("k", {"a", "b"}).tensor("t", GgufType::kF32, {8}, std::string(32, 'x')).bytes();
   for (std::size_t length = 0; length < whole.size(); ++length) {
-    EXPECT_FALSE(refusal_of(whole.substr(0, length)).empty()) << length;
+    EXPECT_FALSE(refusal_of_gguf(whole.substr(0, length)).empty()) << length;
   }
 }
 
 TEST(Gguf, RefusesBadMetadata) {
-  EXPECT_THAT(refusal_of(GgufBytes().array("k", GgufValueType::kArray, 0, "")), HasSubstr("list of lists"));
-  EXPECT_THAT(refusal_of(GgufBytes().value("k", static_cast<GgufValueType>(13), "")), HasSubstr("unknown type 13"));
-  EXPECT_THAT(refusal_of(GgufBytes().value("k", GgufValueType::kBool, "\2")), HasSubstr("neither 0 nor 1"));
-  EXPECT_THAT(refusal_of(GgufBytes().u32("k", 1).u32("k", 2)), HasSubstr("metadata 'k' occurs twice"));
-  EXPECT_THAT(refusal_of(GgufBytes().u32("general.alignment", 48)), HasSubstr("not a power of two"));
-  EXPECT_THAT(refusal_of(GgufBytes().u32("general.alignment", 0)), HasSubstr("not a power of two"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().array("k", GgufValueType::kArray, 0, "")), HasSubstr("list of lists"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().value("k", static_cast<GgufValueType>(13), "")),
+              HasSubstr("unknown type 13"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().value("k", GgufValueType::kBool, "\2")), HasSubstr("neither 0 nor 1"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().u32("k", 1).u32("k", 2)), HasSubstr("metadata 'k' occurs twice"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().u32("general.alignment", 48)), HasSubstr("not a power of two"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().u32("general.alignment", 0)), HasSubstr("not a power of two"));
 }
 
 TEST(Gguf, RefusesBadTensors) {
   const auto at = [](std::uint32_t type, const std::vector<std::uint64_t>& sizes, std::uint64_t offset = 0) {
-    return refusal_of(GgufBytes().tensor_at("t", type, sizes, offset));
+    return refusal_of_gguf(GgufBytes().tensor_at("t", type, sizes, offset));
   };
   EXPECT_THAT(at(0, {1}), HasSubstr("needs 4 bytes at 0 of 0"));
   EXPECT_THAT(at(0, {1}, ~31ULL), HasSubstr("tensor 't' needs"));
@@ -141,9 +143,10 @@ TEST(Gguf, RefusesBadTensors) {
   EXPECT_THAT(at(2, {31}), HasSubstr("no whole blocks of 32"));
   EXPECT_THAT(at(4, {32}), HasSubstr("unknown type 4"));
   const std::string data(32, 'x');
-  EXPECT_THAT(refusal_of(GgufBytes().tensor("t", GgufType::kF32, {8}, data).tensor("t", GgufType::kF32, {8}, data)),
-              HasSubstr("tensor 't' occurs twice"));
-  EXPECT_THAT(refusal_of(GgufBytes().tensor("t", GgufType::kF32, {8}, data).tensor_at("u", 0, {1}, 0)),
+  EXPECT_THAT(
+      refusal_of_gguf(GgufBytes().tensor("t", GgufType::kF32, {8}, data).tensor("t", GgufType::kF32, {8}, data)),
+      HasSubstr("tensor 't' occurs twice"));
+  EXPECT_THAT(refusal_of_gguf(GgufBytes().tensor("t", GgufType::kF32, {8}, data).tensor_at("u", 0, {1}, 0)),
               HasSubstr("overlap"));
 }
 

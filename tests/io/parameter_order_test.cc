@@ -27,13 +27,13 @@ OrderQuestion question(std::vector<NamedShape> weights, std::vector<std::vector<
   return result;
 }
 
-std::vector<std::string> names_of(const OrderQuestion& asked, const OrderAnswer& answer) {
+std::vector<std::string> names_of_order(const OrderQuestion& asked, const OrderAnswer& answer) {
   std::vector<std::string> names;
   for (const auto& weight : answer.weight_of_slot) names.push_back(weight ? asked.weights[*weight].name : "-");
   return names;
 }
 
-std::string refusal(const OrderQuestion& asked) {
+std::string refused_order(const OrderQuestion& asked) {
   try {
     match_parameter_order(asked);
   } catch (const Error& error) {
@@ -85,7 +85,7 @@ TEST_P(KnownArchitectures, WithoutConfig) {
 TEST_P(KnownArchitectures, OtherArchitectureIsNotGuessed) {
   OrderQuestion asked = ask(GetParam(), {"decay", "rest"});
   asked.model_type = "something_else";
-  EXPECT_THAT(refusal(asked), HasSubstr("--param-order"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("--param-order"));
 }
 
 std::vector<nlohmann::json> golden_models() {
@@ -103,17 +103,19 @@ TEST(ParameterOrder, OwnNamesComeFirst) {
   auto asked =
       question({{"a", {4}}, {"b", {4}}, {"c", {4}}}, {{slot({4}, "module.c"), slot({4}, "a")}, {slot({4}, "b")}});
   asked.user_order = {"a", "b", "c"};
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("c", "a", "b"));
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("c", "a", "b"));
 }
 
 TEST(ParameterOrder, OneRenamedTensorIsFoundByItsShape) {
   auto asked = question({{"a", {4}}, {"embed_out.weight", {9, 4}}}, {{slot({9, 4}, "lm_head.weight"), slot({4}, "a")}});
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("embed_out.weight", "a"));
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("embed_out.weight", "a"));
 }
 
 TEST(ParameterOrder, OwnNameWithOtherShapeIsRefused) {
-  EXPECT_THAT(refusal(question({{"a", {4}}, {"b", {5}}}, {{slot({4}, "b"), slot({5}, "a")}})), HasSubstr("has shape"));
-  EXPECT_THAT(refusal(question({{"a", {4}}, {"b", {4}}}, {{slot({4}, "b"), slot({4}, "b")}})), HasSubstr("twice"));
+  EXPECT_THAT(refused_order(question({{"a", {4}}, {"b", {5}}}, {{slot({4}, "b"), slot({5}, "a")}})),
+              HasSubstr("has shape"));
+  EXPECT_THAT(refused_order(question({{"a", {4}}, {"b", {4}}}, {{slot({4}, "b"), slot({4}, "b")}})),
+              HasSubstr("twice"));
 }
 
 TEST(ParameterOrder, NamesRestrictTheOrderRules) {
@@ -124,58 +126,59 @@ TEST(ParameterOrder, NamesRestrictTheOrderRules) {
                 {"transformer.ln_f.weight", {4}},
                 {"transformer.wpe.weight", {4}}},
                {{slot({4}, "wpe?"), slot({4}, "x"), slot({4}, "y"), slot({4}, "transformer.h.0.ln_1.weight")}});
-  EXPECT_THAT(refusal(asked), HasSubstr("--param-order"));  // gpt2 has ln_1 second, not last
+  EXPECT_THAT(refused_order(asked), HasSubstr("--param-order"));  // gpt2 has ln_1 second, not last
 }
 
 TEST(ParameterOrder, UserList) {
   auto asked = question({{"a", {4}}, {"b", {4}}, {"c", {2, 2}}}, {{slot({4}), slot({2, 2}), slot({4})}});
-  EXPECT_THAT(refusal(asked), HasSubstr("--param-order"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("--param-order"));
   asked.user_order = {"b", "c", "a"};
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("b", "c", "a"));
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("b", "c", "a"));
   asked.user_order = {"b", "c"};
-  EXPECT_THAT(refusal(asked), HasSubstr("lists 2 names"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("lists 2 names"));
   asked.user_order = {"b", "a", "c"};
-  EXPECT_THAT(refusal(asked), HasSubstr("has shape [2, 2]"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("has shape [2, 2]"));
   asked.user_order = {"b", "c", "d"};
-  EXPECT_THAT(refusal(asked), HasSubstr("no tensor 'd'"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("no tensor 'd'"));
   asked.user_order = {"b", "c", "b"};
-  EXPECT_THAT(refusal(asked), HasSubstr("twice"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("twice"));
 }
 
 TEST(ParameterOrder, StateDictOrder) {
   auto asked = question({{"z", {4}}, {"a.weight", {4, 4}}, {"a.bias", {4}}, {"b", {4, 4}}},
                         {{slot({4, 4}), slot({4, 4})}, {slot({4}), slot({4})}});
-  EXPECT_THAT(refusal(asked), HasSubstr("--param-order"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("--param-order"));
   asked.weights_in_module_order = true;
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("a.weight", "b", "z", "a.bias"));
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("a.weight", "b", "z", "a.bias"));
 }
 
 TEST(ParameterOrder, SkipsWeightsOnlyWhenOneWayFits) {
   auto asked = question({{"embed", {9, 4}}, {"l0", {4, 4}}, {"l1", {4, 4}}, {"head", {9, 4}}},
                         {{slot({4, 4}), slot({4, 4}), slot({9, 4})}});
   asked.weights_in_module_order = true;
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("l0", "l1", "head"));  // embed is frozen
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("l0", "l1", "head"));  // embed is frozen
   asked.groups = {{slot({4, 4}), slot({9, 4})}};  // one of l0 and l1 is frozen, but which?
-  EXPECT_THAT(refusal(asked), HasSubstr("more than one way"));
+  EXPECT_THAT(refused_order(asked), HasSubstr("more than one way"));
 }
 
 TEST(ParameterOrder, ParametersWithoutState) {
   auto asked = question({{"a", {4}}, {"b", {5}}, {"c", {4}}}, {{slot({4}), {}, slot({4})}});
   asked.weights_in_module_order = true;
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("a", "b", "c"));
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("a", "b", "c"));
   asked.groups = {{{}, {}}, {{}}, {{}}};  // before the first step nothing needs a name
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("-", "-", "-", "-"));
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("-", "-", "-", "-"));
 }
 
 TEST(ParameterOrder, UniqueShapesNeedNoOrder) {
   const auto asked = question({{"a", {4}}, {"b", {5}}, {"c", {6}}}, {{slot({6})}, {slot({4})}, {slot({5})}});
-  EXPECT_THAT(names_of(asked, match_parameter_order(asked)), ElementsAre("c", "a", "b"));
+  EXPECT_THAT(names_of_order(asked, match_parameter_order(asked)), ElementsAre("c", "a", "b"));
 }
 
 TEST(ParameterOrder, WrongCheckpoint) {
   const std::vector<NamedShape> weights = {{"a", {4}}, {"b", {5}}};
-  EXPECT_THAT(refusal(question(weights, {{slot({4}), slot({6})}})), HasSubstr("parameter 1 has shape [6]"));
-  EXPECT_THAT(refusal(question(weights, {{slot({4}), slot({4}), slot({5})}})), HasSubstr("not of the same checkpoint"));
+  EXPECT_THAT(refused_order(question(weights, {{slot({4}), slot({6})}})), HasSubstr("parameter 1 has shape [6]"));
+  EXPECT_THAT(refused_order(question(weights, {{slot({4}), slot({4}), slot({5})}})),
+              HasSubstr("not of the same checkpoint"));
 }
 
 TEST(ParameterOrder, ListFile) {
@@ -189,9 +192,9 @@ TEST(ModuleOrder, VersionsThatDifferInShapeAreToldApart) {
                                           "vit.encoder.layer.0.layernorm_before.bias"};
   EXPECT_EQ(known_module_orders(names, "vit").size(), 2u);
   const auto four = question({{names[0], {16}}, {names[1], {8}}}, {{slot({16}), slot({8})}});
-  EXPECT_THAT(names_of(four, match_parameter_order(four)), ElementsAre(names[0], names[1]));
+  EXPECT_THAT(names_of_order(four, match_parameter_order(four)), ElementsAre(names[0], names[1]));
   const auto same = question({{names[0], {8}}, {names[1], {8}}}, {{slot({8}), slot({8})}});
-  EXPECT_THAT(refusal(same), HasSubstr("more than one way"));
+  EXPECT_THAT(refused_order(same), HasSubstr("more than one way"));
 }
 
 TEST(ModuleOrder, Names) {

@@ -20,11 +20,11 @@ using testing_support::le;
 using testing_support::refusal;
 namespace code = testing_support::code;
 
-PickleDocument parse(const std::string& bytes, const PickleLimits& limits = {}) {
+PickleDocument parse_limited(const std::string& bytes, const PickleLimits& limits = {}) {
   return parse_pickle(as_bytes(bytes), "data.pkl", limits);
 }
-std::string refused(const std::string& bytes, const PickleLimits& limits = {}) {
-  return refusal([&] { parse(bytes, limits); });
+std::string refused_limited(const std::string& bytes, const PickleLimits& limits = {}) {
+  return refusal([&] { parse_limited(bytes, limits); });
 }
 std::string repeat(const std::string& text, std::size_t count) {
   std::string result;
@@ -35,49 +35,49 @@ std::string repeat(const std::string& text, std::size_t count) {
 TEST(PickleLimits, StackUnderflow) {
   for (const char* bytes : {".", "a.", "]a.", "s.", "}s.", "}Ns.", "R.", "NR.", "\x85.", "N\x86.", "NN\x87.", "Q.",
                             "b.", "Nb.", "\x81.", "\x92.", "\x93.", "q\x01.", "\x94."}) {
-    EXPECT_THROW(parse(bytes), Error) << bytes;
+    EXPECT_THROW(parse_limited(bytes), Error) << bytes;
   }
   // Values below a mark are out of reach.
   for (const char* bytes : {"N(\x85t.", "](Na.", "N(.", "N(q\x01.", "N(Q."}) {
-    EXPECT_THAT(refused(bytes), HasSubstr("not there")) << bytes;
+    EXPECT_THAT(refused_limited(bytes), HasSubstr("not there")) << bytes;
   }
 }
 
 TEST(PickleLimits, Marks) {
   for (const char* bytes : {"t.", "]e.", "}u.", "\x8f\x90.", "\x91."}) {
-    EXPECT_THAT(refused(bytes), HasSubstr("a mark is missing")) << bytes;
+    EXPECT_THAT(refused_limited(bytes), HasSubstr("a mark is missing")) << bytes;
   }
-  EXPECT_THAT(refused("NN."), HasSubstr("left over"));
-  EXPECT_THAT(refused("(N."), HasSubstr("left over"));
-  EXPECT_THAT(refused("N(."), HasSubstr("not there"));
+  EXPECT_THAT(refused_limited("NN."), HasSubstr("left over"));
+  EXPECT_THAT(refused_limited("(N."), HasSubstr("left over"));
+  EXPECT_THAT(refused_limited("N(."), HasSubstr("not there"));
 }
 
 TEST(PickleLimits, WrongKinds) {
-  EXPECT_THAT(refused("NNa."), HasSubstr("holds none"));
-  EXPECT_THAT(refused("]NNs."), HasSubstr("holds none"));
-  EXPECT_THAT(refused("}(Ne."), HasSubstr("holds none"));
-  EXPECT_THAT(refused(")(Ne."), HasSubstr("holds none"));
-  EXPECT_THAT(refused("](N\x90."), HasSubstr("holds none"));
-  EXPECT_THAT(refused("}(Nu."), HasSubstr("key without a value"));
-  EXPECT_THAT(refused("N)R."), HasSubstr("not a name is called"));
-  EXPECT_THAT(refused(code::text("eval") + ")R."), HasSubstr("not a name is called"));
-  EXPECT_THAT(refused(code::global("a", "b") + "NR."), HasSubstr("argument tuple"));
-  EXPECT_THAT(refused(code::global("a", "b") + ")N\x92."), HasSubstr("keyword dict"));
-  EXPECT_THAT(refused("N}b."), HasSubstr("state is set"));
-  EXPECT_THAT(refused("NN\x93."), HasSubstr("global without a name"));
+  EXPECT_THAT(refused_limited("NNa."), HasSubstr("holds none"));
+  EXPECT_THAT(refused_limited("]NNs."), HasSubstr("holds none"));
+  EXPECT_THAT(refused_limited("}(Ne."), HasSubstr("holds none"));
+  EXPECT_THAT(refused_limited(")(Ne."), HasSubstr("holds none"));
+  EXPECT_THAT(refused_limited("](N\x90."), HasSubstr("holds none"));
+  EXPECT_THAT(refused_limited("}(Nu."), HasSubstr("key without a value"));
+  EXPECT_THAT(refused_limited("N)R."), HasSubstr("not a name is called"));
+  EXPECT_THAT(refused_limited(code::text("eval") + ")R."), HasSubstr("not a name is called"));
+  EXPECT_THAT(refused_limited(code::global("a", "b") + "NR."), HasSubstr("argument tuple"));
+  EXPECT_THAT(refused_limited(code::global("a", "b") + ")N\x92."), HasSubstr("keyword dict"));
+  EXPECT_THAT(refused_limited("N}b."), HasSubstr("state is set"));
+  EXPECT_THAT(refused_limited("NN\x93."), HasSubstr("global without a name"));
 }
 
 TEST(PickleLimits, Memo) {
-  EXPECT_THAT(refused("h\x05."), HasSubstr("never stored"));
-  EXPECT_THAT(refused("j" + le(0xFFFFFFFF, 4) + "."), HasSubstr("never stored"));
-  EXPECT_THAT(refused("Nr" + le(0xFFFFFFFF, 4) + "."), HasSubstr("too many memo entries"));
-  EXPECT_THAT(refused("N\x94\x94\x94.", {.max_memo = 2}), HasSubstr("too many memo entries"));
-  EXPECT_NO_THROW(parse("N\x94\x94.", {.max_memo = 2}));
+  EXPECT_THAT(refused_limited("h\x05."), HasSubstr("never stored"));
+  EXPECT_THAT(refused_limited("j" + le(0xFFFFFFFF, 4) + "."), HasSubstr("never stored"));
+  EXPECT_THAT(refused_limited("Nr" + le(0xFFFFFFFF, 4) + "."), HasSubstr("too many memo entries"));
+  EXPECT_THAT(refused_limited("N\x94\x94\x94.", {.max_memo = 2}), HasSubstr("too many memo entries"));
+  EXPECT_NO_THROW(parse_limited("N\x94\x94.", {.max_memo = 2}));
 }
 
 TEST(PickleLimits, Nodes) {
-  EXPECT_NO_THROW(parse("(" + repeat("N", 9) + "t.", {.max_nodes = 10}));
-  EXPECT_THAT(refused("(" + repeat("N", 10) + "t.", {.max_nodes = 10}), HasSubstr("too many values"));
+  EXPECT_NO_THROW(parse_limited("(" + repeat("N", 9) + "t.", {.max_nodes = 10}));
+  EXPECT_THAT(refused_limited("(" + repeat("N", 10) + "t.", {.max_nodes = 10}), HasSubstr("too many values"));
 }
 
 TEST(PickleLimits, Lengths) {
@@ -85,21 +85,22 @@ TEST(PickleLimits, Lengths) {
        std::vector<std::string>{"X" + le(0xFFFFFFFF, 4) + "abc.", "U\xff" + std::string("abc."),
                                 "B" + le(0x7FFFFFFF, 4) + "abc.", "C\xffwx.", "\x8c\x7f.", "\x8a\xff.",
                                 "\x8d" + le(~std::uint64_t{0}, 8) + "abc.", "\x8e" + le(1ULL << 40, 8) + "."}) {
-    EXPECT_THAT(refused(bytes), HasSubstr("middle of a value"));
+    EXPECT_THAT(refused_limited(bytes), HasSubstr("middle of a value"));
   }
-  EXPECT_THAT(refused("cmodule"), HasSubstr("a name has no end"));
-  EXPECT_THAT(refused("cmodule\nname"), HasSubstr("a name has no end"));
+  EXPECT_THAT(refused_limited("cmodule"), HasSubstr("a name has no end"));
+  EXPECT_THAT(refused_limited("cmodule\nname"), HasSubstr("a name has no end"));
 }
 
 TEST(PickleLimits, Depth) {
   const auto nested = [](std::size_t depth) { return repeat("]", depth) + repeat("a", depth - 1) + "."; };
-  EXPECT_NO_THROW(parse(nested(256)));
-  EXPECT_THAT(refused(nested(257)), HasSubstr("deeper than 256"));
-  EXPECT_THAT(refused(nested(3), {.max_depth = 2}), HasSubstr("deeper than 2"));
-  EXPECT_THAT(refused(nested(200'000)), HasSubstr("deeper"));  // no recursion: the call stack would not hold this
+  EXPECT_NO_THROW(parse_limited(nested(256)));
+  EXPECT_THAT(refused_limited(nested(257)), HasSubstr("deeper than 256"));
+  EXPECT_THAT(refused_limited(nested(3), {.max_depth = 2}), HasSubstr("deeper than 2"));
+  EXPECT_THAT(refused_limited(nested(200'000)),
+              HasSubstr("deeper"));  // no recursion: the call stack would not hold this
   // Through calls and their state.
   const std::string call = code::global("a", "b") + ")R";
-  EXPECT_THAT(refused(repeat(call, 300) + repeat("b", 299) + "."), HasSubstr("deeper"));
+  EXPECT_THAT(refused_limited(repeat(call, 300) + repeat("b", 299) + "."), HasSubstr("deeper"));
 }
 
 // List i of a chain holds list i - 1, and all lists also stand side by side: near the root on one way, far from it on
@@ -114,7 +115,7 @@ TEST(PickleLimits, DepthIsTheLongestWay) {
   for (const std::string& bytes :
        {fmt::format("{}t", chain), fmt::format("}}{}t{}ts", chain, upward), fmt::format("}}{}t{}ts", chain, downward),
         fmt::format("{}t{}t\x86", chain, downward)}) {
-    EXPECT_THAT(refused(bytes + "."), HasSubstr("deeper than 256"));
+    EXPECT_THAT(refused_limited(bytes + "."), HasSubstr("deeper than 256"));
   }
 }
 
@@ -123,28 +124,29 @@ TEST(PickleLimits, SharingAndCyclesDoNotExplode) {
   std::string bytes = "]";
   for (int i = 0; i < 200; ++i)
     bytes += "r" + le(static_cast<std::uint64_t>(i), 4) + "j" + le(static_cast<std::uint64_t>(i), 4) + "\x86";
-  const PickleDocument pairs = parse(bytes + ".");
+  const PickleDocument pairs = parse_limited(bytes + ".");
   EXPECT_LT(dump_pickle(pairs).size(), 200'000U);
   EXPECT_LT(write_pickle(pairs).size(), 10'000U);
-  const PickleDocument itself = parse("]q" + le(0, 1) + "(h" + le(0, 1) + "}q\x01h\x01" + "h" + le(0, 1) +
-                                      "sh\x01"
-                                      "e.");
+  const PickleDocument itself = parse_limited("]q" + le(0, 1) + "(h" + le(0, 1) + "}q\x01h\x01" + "h" + le(0, 1) +
+                                              "sh\x01"
+                                              "e.");
   EXPECT_THAT(dump_pickle(itself), HasSubstr("same object as #1"));
 }
 
 // A stack of values that no container takes, and duplicates of marks.
 TEST(PickleLimits, ManyMarksAndValues) {
-  EXPECT_THAT(refused(repeat("(", 500'000)), HasSubstr("middle of a value"));
-  EXPECT_THAT(refused(repeat("(", 500'000) + "."), HasSubstr("not there"));
-  EXPECT_THAT(refused(repeat("N", 500'000) + "."), HasSubstr("left over"));
-  EXPECT_EQ(parse(repeat("(", 200) + repeat("t", 200) + ".").root->items.size(), 1U);
+  EXPECT_THAT(refused_limited(repeat("(", 500'000)), HasSubstr("middle of a value"));
+  EXPECT_THAT(refused_limited(repeat("(", 500'000) + "."), HasSubstr("not there"));
+  EXPECT_THAT(refused_limited(repeat("N", 500'000) + "."), HasSubstr("left over"));
+  EXPECT_EQ(parse_limited(repeat("(", 200) + repeat("t", 200) + ".").root->items.size(), 1U);
 }
 
 TEST(PickleLimits, TruncatedAtEveryByte) {
   const std::string whole = code::stream(code::dict(
       {{"a", code::tensor({})}, {"b", code::list({code::integer(1000), code::number(2), "\x88"})}, {"c", "N"}}));
-  EXPECT_NO_THROW(parse(whole));
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_THROW(parse(whole.substr(0, size)), Error) << size;
+  EXPECT_NO_THROW(parse_limited(whole));
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    EXPECT_THROW(parse_limited(whole.substr(0, size)), Error) << size;
 }
 
 TEST(PickleLimits, MetadataOfADistributedCheckpointTruncatedAtEveryByte) {
@@ -165,7 +167,7 @@ TEST(PickleLimits, RandomChangesAreReadOrRefused) {
       changed[rng.below(changed.size())] = static_cast<char>(rng.below(256));
     }
     try {
-      const PickleDocument document = parse(changed);
+      const PickleDocument document = parse_limited(changed);
       dump_pickle(document);
       ++accepted;
     } catch (const Error& error) {
@@ -185,7 +187,7 @@ TEST(PickleLimits, RandomOpcodes) {
     std::string bytes;
     for (std::uint64_t n = 1 + rng.below(12); n > 0; --n) bytes += opcodes[rng.below(opcodes.size())];
     try {
-      dump_pickle(parse(bytes + "."));
+      dump_pickle(parse_limited(bytes + "."));
       ++accepted;
     } catch (const Error&) {
     }

@@ -20,17 +20,17 @@ using testing_support::le;
 using testing_support::refusal;
 namespace code = testing_support::code;
 
-PickleDocument parse(const std::string& bytes, const PickleLimits& limits = {}) {
+PickleDocument parse_pickle(const std::string& bytes, const PickleLimits& limits = {}) {
   return parse_pickle(as_bytes(bytes), "data.pkl", limits);
 }
-std::string refused(const std::string& bytes) {
-  return refusal([&] { parse(bytes); });
+std::string refused_pickle(const std::string& bytes) {
+  return refusal([&] { parse_pickle(bytes); });
 }
 std::string op(int byte) { return std::string(1, static_cast<char>(byte)); }
 
 // The value that a stream without protocol header gives.
 struct Parsed {
-  explicit Parsed(const std::string& value) : document(parse(value + ".")) {}
+  explicit Parsed(const std::string& value) : document(parse_pickle(value + ".")) {}
   const PickleValue* operator->() const { return document.root; }
   PickleDocument document;
 };
@@ -90,9 +90,9 @@ TEST(PickleReader, Utf8) {
   for (const char* bad :
        {"\xff", "\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xe2\x82", "\xf0\x80\x80\x80",
         "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3\x28", "\xe2\x28\xa1", "\xe2\x82\x28"}) {
-    EXPECT_THAT(refused(code::text(bad) + "."), HasSubstr("not UTF-8"));
+    EXPECT_THAT(refused_pickle(code::text(bad) + "."), HasSubstr("not UTF-8"));
   }
-  EXPECT_THAT(refused(code::global("\xff", "x") + "."), HasSubstr("not UTF-8"));
+  EXPECT_THAT(refused_pickle(code::global("\xff", "x") + "."), HasSubstr("not UTF-8"));
 }
 
 TEST(PickleReader, Containers) {
@@ -174,13 +174,13 @@ TEST(PickleReader, GlobalsOfADocument) {
 
 TEST(PickleReader, ProtocolsFramesAndLength) {
   for (const char* header : {"\x80\x02", "\x80\x05"})
-    EXPECT_EQ(parse(header + std::string("N.")).root->kind, PickleKind::kNone);
-  EXPECT_THAT(refused(std::string("\x80\x06N.")), HasSubstr("unknown protocol"));
+    EXPECT_EQ(parse_pickle(header + std::string("N.")).root->kind, PickleKind::kNone);
+  EXPECT_THAT(refused_pickle(std::string("\x80\x06N.")), HasSubstr("unknown protocol"));
   const std::string framed = "\x80\x04\x95" + le(2, 8) + "N.";
-  EXPECT_EQ(parse(framed).root->kind, PickleKind::kNone);
-  EXPECT_THAT(refused("\x80\x04\x95" + le(3, 8) + "N."), HasSubstr("longer than the file"));
-  EXPECT_THAT(refused("\x95" + le(~std::uint64_t{0}, 8) + "N."), HasSubstr("longer than the file"));
-  const PickleDocument document = parse("\x80\x02N.more");
+  EXPECT_EQ(parse_pickle(framed).root->kind, PickleKind::kNone);
+  EXPECT_THAT(refused_pickle("\x80\x04\x95" + le(3, 8) + "N."), HasSubstr("longer than the file"));
+  EXPECT_THAT(refused_pickle("\x95" + le(~std::uint64_t{0}, 8) + "N."), HasSubstr("longer than the file"));
+  const PickleDocument document = parse_pickle("\x80\x02N.more");
   EXPECT_EQ(document.bytes_read, 4U);
 }
 
@@ -195,7 +195,8 @@ TEST(PickleReader, OtherOpcodesAreRefusedByNumberAndPlace) {
   EXPECT_EQ(known.size(), 45U);
   for (int byte = 0; byte < 256; ++byte) {
     if (known.contains(static_cast<char>(byte))) continue;
-    EXPECT_THAT(refused("N" + op(byte) + "0000\n0000\n."), HasSubstr(fmt::format("byte 1: opcode 0x{:02x}", byte)));
+    EXPECT_THAT(refused_pickle("N" + op(byte) + "0000\n0000\n."),
+                HasSubstr(fmt::format("byte 1: opcode 0x{:02x}", byte)));
   }
   for (const char byte : {'i', 'o', 'P', '0', '1',    '2',    'I',    'L',    'S',    'V',    'F',   'd',
                           'l', 'p', 'g', 'T', '\x82', '\x83', '\x84', '\x8b', '\x96', '\x97', '\x98'}) {

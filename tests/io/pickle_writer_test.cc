@@ -20,7 +20,7 @@ using ::testing::Not;
 using testing_support::refusal;
 namespace code = testing_support::code;
 
-PickleDocument parse(ByteView bytes) { return parse_pickle(bytes, "data.pkl"); }
+PickleDocument parse_written_pickle(ByteView bytes) { return parse_pickle(bytes, "data.pkl"); }
 
 // Equal as Python values are equal; sharing is compared elsewhere.
 void expect_same(const PickleValue* a, const PickleValue* b) {
@@ -86,7 +86,7 @@ TEST(PickleWriter, RandomTreesSurvive) {
     PickleValue* root = random_value(builder, rng, 6);
     const PickleDocument document = std::move(builder).finish(root);
     const Bytes bytes = write_pickle(document);
-    const PickleDocument read = parse(bytes);
+    const PickleDocument read = parse_written_pickle(bytes);
     EXPECT_EQ(read.bytes_read, bytes.size());
     expect_same(document.root, read.root);
     EXPECT_EQ(as_text(write_pickle(read)), as_text(bytes));
@@ -101,7 +101,7 @@ TEST(PickleWriter, IntegersOfEverySize) {
         std::numeric_limits<std::int64_t>::max()}) {
     PickleBuilder builder;
     PickleValue* root = builder.integer(value);
-    EXPECT_EQ(parse(write_pickle(std::move(builder).finish(root))).root->integer, value);
+    EXPECT_EQ(parse_written_pickle(write_pickle(std::move(builder).finish(root))).root->integer, value);
   }
 }
 
@@ -119,7 +119,7 @@ TEST(PickleWriter, BatchesOfAThousand) {
     PickleValue* dict = builder.dict(pairs);
     PickleValue* root = builder.tuple({list, dict});
     const Bytes bytes = write_pickle(std::move(builder).finish(root));
-    const PickleDocument read = parse(bytes);
+    const PickleDocument read = parse_written_pickle(bytes);
     ASSERT_EQ(read.root->items[0]->items.size(), count);
     ASSERT_EQ(read.root->items[1]->items.size(), 2 * count);
     const auto opcodes = [&](char wanted) { return std::count(as_text(bytes).begin(), as_text(bytes).end(), wanted); };
@@ -137,7 +137,7 @@ TEST(PickleWriter, SharedNodesStayShared) {
   for (int i = 0; i < 300; ++i) many.push_back(builder.string(std::to_string(i)));  // memo keys above 255
   many.insert(many.end(), {shared, pair, shared, pair, many[299]});
   PickleValue* root = builder.list(many);
-  const PickleDocument read = parse(write_pickle(std::move(builder).finish(root)));
+  const PickleDocument read = parse_written_pickle(write_pickle(std::move(builder).finish(root)));
   const auto& items = read.root->items;
   EXPECT_EQ(items[300], items[302]);
   EXPECT_EQ(items[301], items[303]);
@@ -147,7 +147,7 @@ TEST(PickleWriter, SharedNodesStayShared) {
 
 TEST(PickleWriter, RefusesWhatProtocol2CannotHold) {
   const auto written = [](const std::string& value) {
-    return refusal([&] { write_pickle(parse(as_bytes(value + "."))); });
+    return refusal([&] { write_pickle(parse_written_pickle(as_bytes(value + "."))); });
   };
   EXPECT_THAT(written("\x8f"), HasSubstr("protocol 2"));
   EXPECT_THAT(written("C" + testing_support::le(1, 1) + "a"), HasSubstr("protocol 2"));
@@ -161,7 +161,7 @@ TEST(PickleWriter, RefusesWhatProtocol2CannotHold) {
 // ---- dump ------------------------------------------------------------------------------------------------------
 
 std::string dumped(const std::string& value, std::size_t max_items = 32) {
-  return dump_pickle(parse(as_bytes(value + ".")), max_items);
+  return dump_pickle(parse_written_pickle(as_bytes(value + ".")), max_items);
 }
 
 TEST(PickleDump, ShowsEveryKindOfValue) {

@@ -18,7 +18,7 @@ using testing_support::refusal;
 using testing_support::TemporaryFolder;
 
 std::string canonical(std::string_view text) { return recipe_text(Recipe::parse(text, "r.toml").root().table()); }
-std::string refusal_of(std::string_view text) {
+std::string refusal_of_recipe(std::string_view text) {
   return refusal([&] { Recipe::parse(text, "r.toml"); });
 }
 
@@ -67,24 +67,25 @@ TEST(Recipe, NumbersSurvive) {
 }
 
 TEST(Recipe, SaysWhereTheTextIsWrong) {
-  EXPECT_THAT(refusal_of("a = 1\nb = = 2\n"), StartsWith("r.toml:2:"));
-  EXPECT_THAT(refusal_of("a = 1\na = 2\n"), StartsWith("r.toml:2:"));
-  EXPECT_THAT(refusal_of("a = \"\xff\"\n"), StartsWith("r.toml:1:"));
-  EXPECT_THAT(refusal_of("\n  when = 2020-01-01\n"), StartsWith("r.toml:2:3: dates and times"));
-  EXPECT_THAT(refusal_of("a = 99999999999999999999\n"), StartsWith("r.toml:1:"));
+  EXPECT_THAT(refusal_of_recipe("a = 1\nb = = 2\n"), StartsWith("r.toml:2:"));
+  EXPECT_THAT(refusal_of_recipe("a = 1\na = 2\n"), StartsWith("r.toml:2:"));
+  EXPECT_THAT(refusal_of_recipe("a = \"\xff\"\n"), StartsWith("r.toml:1:"));
+  EXPECT_THAT(refusal_of_recipe("\n  when = 2020-01-01\n"), StartsWith("r.toml:2:3: dates and times"));
+  EXPECT_THAT(refusal_of_recipe("a = 99999999999999999999\n"), StartsWith("r.toml:1:"));
 }
 
 TEST(Recipe, BoundsSizeAndDepth) {
-  EXPECT_THAT(refusal_of(std::string(300 << 10, '\n')), HasSubstr("too many for a recipe"));
+  EXPECT_THAT(refusal_of_recipe(std::string(300 << 10, '\n')), HasSubstr("too many for a recipe"));
   std::string deep = "a";
   for (int i = 0; i < 17; ++i) deep += ".a";
-  EXPECT_THAT(refusal_of(deep + " = 1\n"), HasSubstr("nested more than 16 deep"));
+  EXPECT_THAT(refusal_of_recipe(deep + " = 1\n"), HasSubstr("nested more than 16 deep"));
   for (int i = 0; i < 4000; ++i) deep += ".a";
-  EXPECT_THAT(refusal_of("[" + deep + "]\n"), HasSubstr("nested more than 16 deep"));  // and no stack overflows
+  EXPECT_THAT(refusal_of_recipe("[" + deep + "]\n"), HasSubstr("nested more than 16 deep"));  // and no stack overflows
   for (int i = 0; i < 1000; ++i) deep += ".a";
-  EXPECT_THAT(refusal_of("[" + deep + "]\n"), HasSubstr("4096 dots"));
-  EXPECT_THAT(refusal_of("a = " + std::string(20, '[') + std::string(20, ']') + "\n"), HasSubstr("nested more than"));
-  EXPECT_THAT(refusal_of("a = " + std::string(5000, '[')), StartsWith("r.toml:1:"));
+  EXPECT_THAT(refusal_of_recipe("[" + deep + "]\n"), HasSubstr("4096 dots"));
+  EXPECT_THAT(refusal_of_recipe("a = " + std::string(20, '[') + std::string(20, ']') + "\n"),
+              HasSubstr("nested more than"));
+  EXPECT_THAT(refusal_of_recipe("a = " + std::string(5000, '[')), StartsWith("r.toml:1:"));
 }
 
 TEST(Recipe, SetsKeys) {

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/files_in.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
@@ -44,7 +45,7 @@ void write(const fs::path& path, const std::vector<OwnedTensor>& tensors,
   write_safetensors(path, views, metadata);
 }
 
-void put(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+using testing_support::put;
 
 TEST(SafetensorsFile, RoundTripOfRandomModels) {
   const TemporaryFolder folder;

@@ -27,7 +27,7 @@ using testing_support::TemporaryFolder;
 
 const StateDictFile::Shapes kShapes = {{"a.weight", {4, 3}}, {"a.bias", {4}}, {"b.weight", {2, 4}}};
 
-std::vector<std::string> names_of(const Checkpoint& checkpoint) {
+std::vector<std::string> names_of_dicts(const Checkpoint& checkpoint) {
   std::vector<std::string> names;
   for (const Parameter& parameter : checkpoint.parameters()) names.push_back(parameter.name);
   return names;
@@ -50,7 +50,7 @@ TEST_F(StateDictsIn, AWholeFile) {
   PickleValue* model = file_.model(kShapes);
   std::move(file_).write(folder_ / "x.pt", model);
   const Checkpoint checkpoint = Checkpoint::open(folder_ / "x.pt");
-  EXPECT_THAT(names_of(checkpoint), ElementsAre("a.weight", "a.bias", "b.weight"));
+  EXPECT_THAT(names_of_dicts(checkpoint), ElementsAre("a.weight", "a.bias", "b.weight"));
   EXPECT_EQ(checkpoint.optimizer(), OptimizerKind::kNone);
 }
 
@@ -58,7 +58,7 @@ TEST_F(StateDictsIn, NestedWrappers) {
   PickleValue* state = file_.dict({{"net", file_.dict({{"state_dict", file_.model(kShapes)}})}});
   const Checkpoint checkpoint =
       open({{"epoch", file_.builder().integer(3)}, {"trainer", state}, {"optim", file_.optimizer(kShapes)}});
-  EXPECT_THAT(names_of(checkpoint), ElementsAre("a.weight", "a.bias", "b.weight"));
+  EXPECT_THAT(names_of_dicts(checkpoint), ElementsAre("a.weight", "a.bias", "b.weight"));
   EXPECT_EQ(checkpoint.optimizer(), OptimizerKind::kAdam);
   EXPECT_TRUE(std::all_of(checkpoint.parameters().begin(), checkpoint.parameters().end(),
                           [](const Parameter& parameter) { return parameter.second_moment.has_value(); }));
@@ -70,7 +70,7 @@ TEST_F(StateDictsIn, TensorsBesideDictsOfTensorsAndTheirOptimizer) {
       {{"w", file_.tensor({3})}, {"sub", file_.dict({{"v", file_.tensor({2})}})}, {"optim", file_.optimizer(shapes)}});
   std::move(file_).write(folder_ / "x.pt", root);
   const Checkpoint checkpoint = Checkpoint::open(folder_ / "x.pt");
-  EXPECT_THAT(names_of(checkpoint), ElementsAre("w", "sub.v"));
+  EXPECT_THAT(names_of_dicts(checkpoint), ElementsAre("w", "sub.v"));
   EXPECT_EQ(checkpoint.optimizer(), OptimizerKind::kAdam);
 }
 
@@ -179,7 +179,7 @@ TEST_F(StateDictsIn, SmallFloatsAreParametersAndIntegersAreNot) {
                                                             {"h", file_.tensor({}, DType::kF16)},
                                                             {"count", file_.tensor({3}, DType::kI64)},
                                                             {"none", file_.tensor({0})}})}});
-  EXPECT_THAT(names_of(checkpoint), ElementsAre("w", "h"));
+  EXPECT_THAT(names_of_dicts(checkpoint), ElementsAre("w", "h"));
 }
 
 TEST(StateDictFiles, ShardsOfOneModel) {
@@ -195,7 +195,7 @@ TEST(StateDictFiles, ShardsOfOneModel) {
   PickleValue* root = optimizer.optimizer({{"w1", {3}}, {"w2", {3}}});
   std::move(optimizer).write(folder / "optimizer.pt", root);
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
-  EXPECT_THAT(names_of(checkpoint), ElementsAre("w1", "w2"));
+  EXPECT_THAT(names_of_dicts(checkpoint), ElementsAre("w1", "w2"));
   EXPECT_EQ(checkpoint.optimizer(), OptimizerKind::kAdam);
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 std::size_t unsigned_size(std::int64_t n) { return static_cast<std::size_t>(n); }
 
-std::vector<float> random_values(std::int64_t n, std::uint64_t seed) {
+std::vector<float> weights_at_random(std::int64_t n, std::uint64_t seed) {
   Rng rng(seed);
   std::vector<float> values(unsigned_size(n));
   for (float& value : values) value = static_cast<float>(rng.normal());
@@ -23,9 +23,9 @@ std::vector<float> random_values(std::int64_t n, std::uint64_t seed) {
 }
 
 // A matrix in one of the kinds, and what its elements are worth.
-struct Case {
-  Case(WeightKind kind, std::int64_t out, std::int64_t in) {
-    exact = random_values(out * in, 7);
+struct WeightCase {
+  WeightCase(WeightKind kind, std::int64_t out, std::int64_t in) {
+    exact = weights_at_random(out * in, 7);
     const std::int64_t groups = (in + kInt8Group - 1) / kInt8Group;
     view = {kind, exact.data(), nullptr, out, in};
     if (kind == WeightKind::kBFloat16) {
@@ -67,9 +67,9 @@ TEST(FewRows, EqualsTheSumInDoublePrecision) {
                                     {5, 70},
                                     {70, 257},
                                     {4, 0}}) {
-        const Case weights(kind, out, in);
+        const WeightCase weights(kind, out, in);
         for (const std::int64_t rows : {1, 2, 3, 4, 7, 8, 13}) {
-          const std::vector<float> x = random_values(rows * in, 11), bias = random_values(out, 13);
+          const std::vector<float> x = weights_at_random(rows * in, 11), bias = weights_at_random(out, 13);
           std::vector<float> y(unsigned_size(rows * out), -1.0F);
           few_rows_product(weights.view, rows, x.data(), bias.data(), y.data());
           for (std::int64_t r = 0; r < rows; ++r) {
@@ -95,8 +95,8 @@ TEST(FewRows, ARowGetsTheSameBitsAloneAndAmongOthers) {
   testing_support::at_every_simd_level([] {
     for (const WeightKind kind : kKinds) {
       constexpr std::int64_t kOut = 51, kIn = 203, kRows = 15;
-      const Case weights(kind, kOut, kIn);
-      const std::vector<float> x = random_values(kRows * kIn, 3);
+      const WeightCase weights(kind, kOut, kIn);
+      const std::vector<float> x = weights_at_random(kRows * kIn, 3);
       std::vector<float> together(kRows * kOut), alone(kOut);
       few_rows_product(weights.view, kRows, x.data(), nullptr, together.data());
       for (std::int64_t r = 0; r < kRows; ++r) {
@@ -110,7 +110,7 @@ TEST(FewRows, ARowGetsTheSameBitsAloneAndAmongOthers) {
 }
 
 TEST(FewRows, Int8RoundsWithinHalfAStepOfItsGroup) {
-  std::vector<float> row = random_values(141, 5);
+  std::vector<float> row = weights_at_random(141, 5);
   row[3] = 40.0F;
   for (std::size_t i = 64; i < 128; ++i) row[i] = 0.0F;
   std::vector<std::int8_t> values(row.size());

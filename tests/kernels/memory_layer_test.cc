@@ -248,7 +248,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
   return largest / size;
 }
 
-struct Case {
+struct LayerCase {
   std::int64_t tokens, tables;
   int bits;
   std::int64_t width;
@@ -256,7 +256,7 @@ struct Case {
 
 // A layer with its input, and what the reference makes of them.
 struct Layer {
-  explicit Layer(const Case& c, MemoryScore score = MemoryScore::kSumProb)
+  explicit Layer(const LayerCase& c, MemoryScore score = MemoryScore::kSumProb)
       : tokens(c.tokens),
         shape{c.tables, c.bits, c.width},
         weighting{score, 0.8},
@@ -285,8 +285,8 @@ struct Layer {
   std::vector<float> weights, y, grad_tables, grad_weights, grad_x;
 };
 
-std::vector<Case> cases() {
-  std::vector<Case> all;
+std::vector<LayerCase> cases() {
+  std::vector<LayerCase> all;
   for (const std::int64_t tokens : {1, 2, 63, 64, 65}) {
     for (int bits = 1; bits <= 12; ++bits) {
       const std::int64_t width = (tokens + bits) % 3 == 0 ? 300 : ((tokens + bits) % 3 == 1 ? 64 : 37);
@@ -301,7 +301,7 @@ std::vector<Case> cases() {
 }
 
 TEST(MemoryLayer, KernelsAreTheReference) {
-  for (const Case& c : cases()) {
+  for (const LayerCase& c : cases()) {
     SCOPED_TRACE(testing::Message() << c.tokens << " tokens, " << c.tables << " tables, " << c.bits << " bits, width "
                                     << c.width);
     for (const MemoryScore score : kScores) {
@@ -326,7 +326,7 @@ TEST(MemoryLayer, KernelsAreTheReference) {
 }
 
 TEST(MemoryLayer, EveryLayoutAndTypeIsTheReference) {
-  for (const Case& c : cases()) {
+  for (const LayerCase& c : cases()) {
     SCOPED_TRACE(testing::Message() << c.tokens << " tokens, " << c.tables << " tables, " << c.bits << " bits, width "
                                     << c.width);
     const Layer layer(c);
@@ -345,7 +345,7 @@ TEST(MemoryLayer, EveryLayoutAndTypeIsTheReference) {
 }
 
 TEST(MemoryLayer, BackwardIsTheReference) {
-  for (const Case& c : cases()) {
+  for (const LayerCase& c : cases()) {
     SCOPED_TRACE(testing::Message() << c.tokens << " tokens, " << c.tables << " tables, " << c.bits << " bits, width "
                                     << c.width);
     const Layer layer(c);

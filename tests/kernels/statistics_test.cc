@@ -20,7 +20,7 @@ namespace {
 using testing_support::at_every_simd_level;
 
 // Values over many magnitudes, with zeros of both signs, denormals and repeats.
-std::vector<float> sample(std::size_t n, std::uint64_t seed) {
+std::vector<float> sample_of(std::size_t n, std::uint64_t seed) {
   Rng rng(seed);
   std::vector<float> x(n);
   for (float& value : x) {
@@ -57,7 +57,7 @@ TEST(MagnitudeSelector, LowerMedianOfFourIsTheSecond) { EXPECT_EQ(select({4, -3,
 TEST(MagnitudeSelector, EqualsSortingForEverySizeAndRank) {
   at_every_simd_level([] {
     for (const std::size_t n : {1U, 2U, 3U, 31U, 32U, 33U, 1000U, 65537U}) {
-      const std::vector<float> x = sample(n, n);
+      const std::vector<float> x = sample_of(n, n);
       std::vector<float> sorted = x;
       for (float& value : sorted) value = std::fabs(value);
       std::sort(sorted.begin(), sorted.end());
@@ -71,7 +71,7 @@ TEST(MagnitudeSelector, EqualsSortingForEverySizeAndRank) {
 
 TEST(ValueHistogram, BinsAboveAThresholdAreThoseOfTheValuesAboveIt) {
   at_every_simd_level([] {
-    const std::vector<float> x = sample(30000, 21);
+    const std::vector<float> x = sample_of(30000, 21);
     for (const float threshold : {0.0F, 1e-42F, 0.3F, 1.5F, 3.0F, 1e30F}) {
       std::vector<std::uint8_t> flags(x.size());
       std::uint64_t above = 0;
@@ -105,7 +105,7 @@ TEST(CountZeros, BothSigns) {
 
 TEST(Sums, SameBitsAtEveryLevelAndCloseToExact) {
   for (const std::size_t n : {0U, 1U, 15U, 16U, 17U, 100000U}) {
-    const std::vector<float> x = sample(n, 5 + n);
+    const std::vector<float> x = sample_of(n, 5 + n);
     long double exact = 0, magnitudes = 0;
     for (const float value : x) {
       exact += static_cast<long double>(value);
@@ -162,7 +162,7 @@ TEST(CheckValues, CountsWhatMustNotOccur) {
 
 TEST(Subtract, IsTheRoundedDifference) {
   at_every_simd_level([] {
-    const std::vector<float> a = sample(1003, 1), b = sample(1003, 2);
+    const std::vector<float> a = sample_of(1003, 1), b = sample_of(1003, 2);
     std::vector<float> out(1003);
     subtract(a.data(), b.data(), out.size(), out.data());
     for (std::size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], a[i] - b[i]);
@@ -171,7 +171,7 @@ TEST(Subtract, IsTheRoundedDifference) {
 
 TEST(ValueHistogram, BinsAreAscendingWithExactMeans) {
   at_every_simd_level([] {
-    const std::vector<float> x = sample(20001, 9);
+    const std::vector<float> x = sample_of(20001, 9);
     std::vector<std::uint8_t> flags(x.size());
     Rng rng(4);
     for (auto& flag : flags) flag = static_cast<std::uint8_t>(rng.below(4));

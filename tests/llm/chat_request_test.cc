@@ -11,14 +11,14 @@ namespace {
 using testing::HasSubstr;
 using testing_support::refusal;
 
-ChatRequest asking(std::string text) {
+ChatRequest question(std::string text) {
   ChatRequest request;
   request.messages = {{"user", std::move(text)}};
   return request;
 }
 
 TEST(ChatRequest, BecomesTheBodyOfACall) {
-  ChatRequest request = asking("Hi");
+  ChatRequest request = question("Hi");
   request.temperature = 0.5;
   request.max_tokens = 7;
   request.stop = {"\n"};
@@ -37,7 +37,7 @@ TEST(ChatRequest, BecomesTheBodyOfACall) {
 }
 
 TEST(ChatRequest, AsksForASchemaInTheStandardField) {
-  ChatRequest request = asking("Hi");
+  ChatRequest request = question("Hi");
   request.json_schema = Json{{"type", "object"}};
   EXPECT_THAT(request_body(request, {.model = "m"}),
               HasSubstr(R"("response_format":{"type":"json_schema","json_schema":{"name":"reply","strict":true,)"
@@ -45,7 +45,7 @@ TEST(ChatRequest, AsksForASchemaInTheStandardField) {
 }
 
 TEST(RunKey, DependsOnWhatDecidesTheReply) {
-  ChatRequest request = asking("Hi");
+  ChatRequest request = question("Hi");
   request.extra = {{"a", 1}, {"b", 2}};
   const std::string key = run_key(request, "http://x", "m");
   EXPECT_EQ(key.size(), 64U);
@@ -73,9 +73,9 @@ TEST(RunKey, DependsOnWhatDecidesTheReply) {
 
 TEST(ChatRequest, IsCheckedBeforeItCosts) {
   EXPECT_THAT(refusal([] { check_request({}); }), HasSubstr("messages: is empty"));
-  EXPECT_THAT(refusal([] { check_request(asking("\xFF")); }), HasSubstr("messages[0].content"));
+  EXPECT_THAT(refusal([] { check_request(question("\xFF")); }), HasSubstr("messages[0].content"));
   const auto with = [](auto change) {
-    ChatRequest request = asking("Hi");
+    ChatRequest request = question("Hi");
     change(request);
     return refusal([&] { check_request(request); });
   };
@@ -87,7 +87,7 @@ TEST(ChatRequest, IsCheckedBeforeItCosts) {
   EXPECT_THAT(with([](ChatRequest& r) { r.messages[0].role = ""; }), HasSubstr("role"));
 }
 
-TEST(PromptTokenBound, IsNeverBelowTheBytes) { EXPECT_GE(prompt_token_bound(asking(std::string(1000, 'x'))), 1000); }
+TEST(PromptTokenBound, IsNeverBelowTheBytes) { EXPECT_GE(prompt_token_bound(question(std::string(1000, 'x'))), 1000); }
 
 }  // namespace
 }  // namespace kinglet

@@ -1,6 +1,8 @@
 // Norms and feed-forward blocks against their definitions, with gradients, in double precision.
 #include <gtest/gtest.h>
 
+#include "tests/support/tensor_distance.h"
+
 #include "kinglet/nn/ffn.h"
 #include "kinglet/nn/norm.h"
 #include "kinglet/nn/torch.h"
@@ -8,9 +10,8 @@
 namespace kinglet::nn {
 namespace {
 
-double difference(const at::Tensor& a, const at::Tensor& b) {
-  return ((a.to(at::kDouble) - b).norm() / (b.norm() + 1e-12)).item<double>();
-}
+using testing_support::relative_distance;
+
 at::Tensor doubled(const at::Tensor& t) { return t.detach().to(at::kDouble).requires_grad_(); }
 
 class RmsNormTest : public testing::TestWithParam<std::tuple<std::int64_t, std::int64_t, double>> {};
@@ -30,9 +31,9 @@ TEST_P(RmsNormTest, AgreesWithTheDefinition) {
   const at::Tensor x64 = doubled(x), w64 = doubled(weight);
   const at::Tensor expected = x64 * at::rsqrt(x64.square().mean(-1, true) + 1e-5) * (w64 + offset);
   expected.backward(slope.to(at::kDouble));
-  EXPECT_LT(difference(y.detach(), expected.detach()), 1e-6);
-  EXPECT_LT(difference(x.grad(), x64.grad()), 1e-5);
-  EXPECT_LT(difference(weight.grad(), w64.grad()), 1e-5);
+  EXPECT_LT(relative_distance(y.detach(), expected.detach()), 1e-6);
+  EXPECT_LT(relative_distance(x.grad(), x64.grad()), 1e-5);
+  EXPECT_LT(relative_distance(weight.grad(), w64.grad()), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, RmsNormTest,
@@ -58,10 +59,10 @@ TEST_P(GatedFfnTest, AgreesWithTheDefinition) {
   const at::Tensor hidden = activate(at::matmul(x64, g.t()), GetParam()) * at::matmul(x64, u.t());
   const at::Tensor expected = at::matmul(hidden, d.t());
   expected.backward(slope.to(at::kDouble));
-  EXPECT_LT(difference(y.detach(), expected.detach()), 2e-6);
-  EXPECT_LT(difference(x.grad(), x64.grad()), 1e-5);
-  EXPECT_LT(difference(gate->weight.grad(), g.grad()), 1e-5);
-  EXPECT_LT(difference(up->weight.grad(), u.grad()), 1e-5);
+  EXPECT_LT(relative_distance(y.detach(), expected.detach()), 2e-6);
+  EXPECT_LT(relative_distance(x.grad(), x64.grad()), 1e-5);
+  EXPECT_LT(relative_distance(gate->weight.grad(), g.grad()), 1e-5);
+  EXPECT_LT(relative_distance(up->weight.grad(), u.grad()), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Activations, GatedFfnTest,

@@ -2,15 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/tensor_distance.h"
+
 #include "kinglet/nn/precision.h"
 #include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {
 
-double difference(const at::Tensor& a, const at::Tensor& b) {
-  return ((a - b).norm() / (b.norm() + 1e-12)).item<double>();
-}
+using testing_support::relative_distance;
 
 class LinearTest : public testing::TestWithParam<std::tuple<std::vector<std::int64_t>, std::int64_t, bool>> {};
 
@@ -29,11 +29,11 @@ TEST_P(LinearTest, AgreesWithDoublePrecision) {
   const at::Tensor s64 = slope.to(at::kDouble).reshape({-1, out}), rows = x64.reshape({-1, sizes.back()});
   at::Tensor expected = at::matmul(x64, w64.t());
   if (with_bias) expected = expected + bias.detach();
-  EXPECT_LT(difference(y.detach(), expected), 1e-6);
-  EXPECT_LT(difference(x.grad(), at::matmul(s64, w64).view(x.sizes())), 1e-6);
-  EXPECT_LT(difference(weight.grad(), at::matmul(s64.t(), rows)), 1e-6);
+  EXPECT_LT(relative_distance(y.detach(), expected), 1e-6);
+  EXPECT_LT(relative_distance(x.grad(), at::matmul(s64, w64).view(x.sizes())), 1e-6);
+  EXPECT_LT(relative_distance(weight.grad(), at::matmul(s64.t(), rows)), 1e-6);
   if (with_bias) {
-    EXPECT_LT(difference(bias.grad(), s64.sum(0)), 1e-5);
+    EXPECT_LT(relative_distance(bias.grad(), s64.sum(0)), 1e-5);
   }
 }
 
@@ -51,10 +51,10 @@ TEST(Linear, BFloat16RoundsItsOperandsOnly) {
   const at::Tensor y = nn::linear(x, weight);
   const auto rounded = [](const at::Tensor& t) { return t.detach().to(at::kBFloat16).to(at::kDouble); };
   EXPECT_EQ(y.scalar_type(), at::kFloat);
-  EXPECT_LT(difference(y.detach(), at::matmul(rounded(x), rounded(weight).t())), 1e-6);
+  EXPECT_LT(relative_distance(y.detach(), at::matmul(rounded(x), rounded(weight).t())), 1e-6);
   const at::Tensor slope = torch::randn_like(y);
   y.backward(slope);
-  EXPECT_LT(difference(weight.grad(), at::matmul(rounded(slope).t(), rounded(x))), 1e-6);
+  EXPECT_LT(relative_distance(weight.grad(), at::matmul(rounded(slope).t(), rounded(x))), 1e-6);
   EXPECT_EQ(weight.grad().scalar_type(), at::kFloat);
 }
 

@@ -33,7 +33,7 @@ at::Tensor reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   return at::matmul(p, heads_v).permute({0, 2, 1, 3});
 }
 
-double difference(const at::Tensor& a, const at::Tensor& b) {
+double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b).abs().max().item<double>() / (1e-3 + b.abs().max().item<double>());
 }
 
@@ -58,10 +58,10 @@ TEST_P(SoftmaxAttentionTest, AgreesWithTheDefinition) {
   at::Tensor q64 = doubled(q), k64 = doubled(k), v64 = doubled(v);
   const at::Tensor expected = reference(q64, k64, v64, mask, scale);
   expected.backward(slope.to(at::kDouble));
-  EXPECT_LT(difference(out.detach(), expected.detach()), 3e-6);
-  EXPECT_LT(difference(q.grad(), at::nan_to_num(q64.grad())), 1e-5);
-  EXPECT_LT(difference(k.grad(), at::nan_to_num(k64.grad())), 1e-5);
-  EXPECT_LT(difference(v.grad(), at::nan_to_num(v64.grad())), 1e-5);
+  EXPECT_LT(largest_difference(out.detach(), expected.detach()), 3e-6);
+  EXPECT_LT(largest_difference(q.grad(), at::nan_to_num(q64.grad())), 1e-5);
+  EXPECT_LT(largest_difference(k.grad(), at::nan_to_num(k64.grad())), 1e-5);
+  EXPECT_LT(largest_difference(v.grad(), at::nan_to_num(v64.grad())), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, SoftmaxAttentionTest,

@@ -2,15 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/tensor_distance.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/nn/torch.h"
 
 namespace kinglet::nn {
 namespace {
 
-double difference(const at::Tensor& a, const at::Tensor& b) {
-  return ((a.to(at::kDouble) - b).norm() / (b.norm() + 1e-12)).item<double>();
-}
+using testing_support::relative_distance;
 
 // Vocabularies that make one piece, and many.
 class TokenLossTest : public testing::TestWithParam<std::int64_t> {};
@@ -30,9 +30,9 @@ TEST_P(TokenLossTest, AgreesWithDoublePrecision) {
                    w = weight.detach().to(at::kDouble).requires_grad_();
   const at::Tensor expected = at::cross_entropy_loss(at::matmul(h, w.t()), labels, {}, at::Reduction::Sum);
   (expected * 0.5).backward();
-  EXPECT_LT(difference(loss.detach(), expected.detach()), 1e-6);
-  EXPECT_LT(difference(hidden.grad(), h.grad()), 1e-5);
-  EXPECT_LT(difference(weight.grad(), w.grad()), 1e-5);
+  EXPECT_LT(relative_distance(loss.detach(), expected.detach()), 1e-6);
+  EXPECT_LT(relative_distance(hidden.grad(), h.grad()), 1e-5);
+  EXPECT_LT(relative_distance(weight.grad(), w.grad()), 1e-5);
   const at::NoGradGuard no_grad;
   EXPECT_EQ(token_loss_sum(hidden, weight, labels).item<float>(), loss.item<float>());
   EXPECT_EQ(counted_labels(labels), rows - 2);

@@ -8,11 +8,11 @@
 
 #include "kinglet/serve/origin.h"
 #include "kinglet/serve/run_server.h"
+#include "kinglet/text/json_text.h"
 
 namespace kinglet {
 namespace {
 
-using Json = nlohmann::json;
 using testing_support::ask;
 using testing_support::http_request;
 using testing_support::HttpReply;

@@ -3,10 +3,11 @@
 
 #include "tests/support/test_server.h"
 
+#include "kinglet/text/json_text.h"
+
 namespace kinglet {
 namespace {
 
-using Json = nlohmann::json;
 using testing_support::HttpReply;
 using testing_support::ScriptedEngine;
 using testing_support::TestServer;

@@ -18,7 +18,7 @@ using testing_support::parse_reply;
 using testing_support::Socket;
 
 template <typename Condition>
-bool soon(const Condition& condition) {
+bool before_long(const Condition& condition) {
   for (int i = 0; i < 1000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -54,7 +54,7 @@ TEST(HttpServer, KeepsConnectionsAndTakesPipelinedRequests) {
   const std::string all = socket.receive_all();
   const std::size_t first = all.find("POST /a one"), second = all.find("GET /b "), third = all.find("POST /c three");
   EXPECT_TRUE(first < second && second < third && third != std::string::npos) << all;
-  EXPECT_TRUE(soon([&] { return server.open_connections() == 0; }));
+  EXPECT_TRUE(before_long([&] { return server.open_connections() == 0; }));
 }
 
 TEST(HttpServer, TakesBytesOneByOneAndChunks) {
@@ -170,10 +170,10 @@ TEST(HttpServer, LimitsConnections) {
   const HttpServer server(options, echo, refusal);
   std::vector<Socket> held;
   for (int i = 0; i < 3; ++i) held.emplace_back(server.port());
-  ASSERT_TRUE(soon([&] { return server.open_connections() == 3; }));
+  ASSERT_TRUE(before_long([&] { return server.open_connections() == 3; }));
   EXPECT_EQ(parse_reply(Socket(server.port()).receive_all()).status, 503);
   held.pop_back();
-  ASSERT_TRUE(soon([&] { return server.open_connections() == 2; }));
+  ASSERT_TRUE(before_long([&] { return server.open_connections() == 2; }));
   EXPECT_EQ(ask(server.port(), "GET", "/").status, 200);
 }
 
@@ -214,16 +214,16 @@ TEST(HttpServer, NoticesClientsThatGoAway) {
   const HttpServer server(any_port(), std::ref(keeper), refusal);
   Socket waiting(server.port()), streaming(server.port());
   waiting.send(http_request("GET", "/"));
-  ASSERT_TRUE(soon([&] { return keeper.count() == 1; }));
+  ASSERT_TRUE(before_long([&] { return keeper.count() == 1; }));
   streaming.send(http_request("GET", "/"));
-  ASSERT_TRUE(soon([&] { return keeper.count() == 2; }));
+  ASSERT_TRUE(before_long([&] { return keeper.count() == 2; }));
   keeper.exchanges[1]->begin(200, {});
   EXPECT_TRUE(keeper.exchanges[1]->write("piece"));
   EXPECT_NE(streaming.receive_until("piece").find("5\r\npiece"), std::string::npos);
   waiting.close();
-  EXPECT_TRUE(soon([&] { return keeper.gone == 1; }));
+  EXPECT_TRUE(before_long([&] { return keeper.gone == 1; }));
   streaming.close();
-  EXPECT_TRUE(soon([&] { return keeper.gone == 2; }));
+  EXPECT_TRUE(before_long([&] { return keeper.gone == 2; }));
   EXPECT_FALSE(keeper.exchanges[1]->write("more"));
   EXPECT_EQ(server.open_exchanges(), 0U);
 }
@@ -235,15 +235,15 @@ TEST(HttpServer, DropsReadersThatFallTooFarBehind) {
   const HttpServer server(options, std::ref(keeper), refusal);
   const Socket slow(server.port(), 4096);
   slow.send(http_request("GET", "/"));
-  ASSERT_TRUE(soon([&] { return keeper.count() == 1; }));
+  ASSERT_TRUE(before_long([&] { return keeper.count() == 1; }));
   HttpExchange& exchange = *keeper.exchanges[0];
   exchange.begin(200, {});
   const std::string piece(10'000, 'x');
   int pieces = 0;
   while (pieces < 10'000 && exchange.write(piece)) ++pieces;  // the system takes some megabytes itself
   EXPECT_LT(pieces, 2'000);
-  EXPECT_TRUE(soon([&] { return keeper.gone == 1; }));
-  EXPECT_TRUE(soon([&] { return server.open_connections() == 0; })) << "a cut answer is no end of an exchange";
+  EXPECT_TRUE(before_long([&] { return keeper.gone == 1; }));
+  EXPECT_TRUE(before_long([&] { return server.open_connections() == 0; })) << "a cut answer is no end of an exchange";
 }
 
 TEST(HttpServer, DropsReadersThatTakeNothing) {
@@ -254,10 +254,10 @@ TEST(HttpServer, DropsReadersThatTakeNothing) {
   const HttpServer server(options, std::ref(keeper), refusal);
   const Socket slow(server.port(), 4096);
   slow.send(http_request("GET", "/"));
-  ASSERT_TRUE(soon([&] { return keeper.count() == 1; }));
+  ASSERT_TRUE(before_long([&] { return keeper.count() == 1; }));
   keeper.exchanges[0]->begin(200, {});
   keeper.exchanges[0]->write(std::string(16 << 20, 'x'));
-  EXPECT_TRUE(soon([&] { return keeper.gone == 1; }));
+  EXPECT_TRUE(before_long([&] { return keeper.gone == 1; }));
 }
 
 TEST(HttpServer, SlowReadersGetEverything) {
@@ -265,7 +265,7 @@ TEST(HttpServer, SlowReadersGetEverything) {
   const HttpServer server(any_port(), std::ref(keeper), refusal);
   const Socket slow(server.port(), 4096);
   slow.send(http_request("GET", "/", "", "Connection: close\r\n"));
-  ASSERT_TRUE(soon([&] { return keeper.count() == 1; }));
+  ASSERT_TRUE(before_long([&] { return keeper.count() == 1; }));
   HttpExchange& exchange = *keeper.exchanges[0];
   exchange.begin(200, {});
   for (int i = 0; i < 300; ++i) exchange.write(std::string(10'000, static_cast<char>('a' + i % 26)));
@@ -287,10 +287,10 @@ TEST(HttpServer, StopsAcceptingButFinishes) {
   const int port = server.port();
   const Socket busy(port), idle(port);
   busy.send(http_request("GET", "/"));
-  ASSERT_TRUE(soon([&] { return keeper.count() == 1 && server.open_connections() == 2; }));
+  ASSERT_TRUE(before_long([&] { return keeper.count() == 1 && server.open_connections() == 2; }));
   server.stop_accepting();
   EXPECT_EQ(idle.receive_all(), "");
-  EXPECT_TRUE(soon([&] {
+  EXPECT_TRUE(before_long([&] {
     try {
       return Socket(port).receive_all().empty();
     } catch (const std::runtime_error&) {
@@ -299,7 +299,7 @@ TEST(HttpServer, StopsAcceptingButFinishes) {
   }));
   keeper.exchanges[0]->respond(200, {}, "late");
   EXPECT_EQ(parse_reply(busy.receive_all()).body, "late");
-  EXPECT_TRUE(soon([&] { return server.open_exchanges() == 0; }));
+  EXPECT_TRUE(before_long([&] { return server.open_exchanges() == 0; }));
 }
 
 TEST(HttpServer, RefusesPlacesItCannotListenOn) {

@@ -17,12 +17,12 @@ namespace {
 using testing::ElementsAre;
 using testing_support::refusal;
 
-const nlohmann::json& golden() {
-  static const nlohmann::json json = [] {
-    std::ifstream file(std::string(KINGLET_SOURCE_DIR) + "/tests/golden/text/rouge.json");
+const nlohmann::json& rouge_golden() {
+  static const nlohmann::json document = [] {
+    std::ifstream file(std::string(KINGLET_SOURCE_DIR) + "/tests/rouge_golden/text/rouge.document");
     return nlohmann::json::parse(file);
   }();
-  return json;
+  return document;
 }
 
 void expect_score(const RougeScore& score, const nlohmann::json& expected, const std::string& where) {
@@ -32,15 +32,15 @@ void expect_score(const RougeScore& score, const nlohmann::json& expected, const
 }
 
 TEST(PorterStem, IsThatOfNltk) {
-  ASSERT_GT(golden()["stems"].size(), 2500U);
-  for (const auto& [word, stem] : golden()["stems"].items()) {
+  ASSERT_GT(rouge_golden()["stems"].size(), 2500U);
+  for (const auto& [word, stem] : rouge_golden()["stems"].items()) {
     EXPECT_EQ(porter_stem(word), stem.get<std::string>()) << word;
   }
 }
 
 TEST(Rouge, IsThatOfRougeScore) {
-  ASSERT_GT(golden()["pairs"].size(), 50U);
-  for (const auto& pair : golden()["pairs"]) {
+  ASSERT_GT(rouge_golden()["pairs"].size(), 50U);
+  for (const auto& pair : rouge_golden()["pairs"]) {
     for (const bool stem : {true, false}) {
       const auto reference = rouge_words(pair["reference"].get<std::string>(), stem);
       const auto prediction = rouge_words(pair["prediction"].get<std::string>(), stem);
@@ -51,7 +51,7 @@ TEST(Rouge, IsThatOfRougeScore) {
       expect_score(rouge_n(reference, prediction, 2), expected["rouge2"], where);
     }
   }
-  const auto& multiple = golden()["multiple"];
+  const auto& multiple = rouge_golden()["multiple"];
   expect_score(
       rouge_l(multiple["references"].get<std::vector<std::string>>(), multiple["prediction"].get<std::string>()),
       multiple["score"], "multiple");

@@ -1,5 +1,5 @@
 // Tokenizers of every family against the ids and texts of the software that defines them
-// (tests/golden/text/make_tokenizers.py).
+// (tests/tokenizer_golden/text/make_tokenizers.py).
 #include <nlohmann/json.hpp>
 
 #include <gtest/gtest.h>
@@ -12,10 +12,10 @@ namespace {
 
 using nlohmann::json;
 
-std::filesystem::path golden(const std::string& name) {
-  return std::filesystem::path(KINGLET_SOURCE_DIR) / "tests/golden/text" / name;
+std::filesystem::path tokenizer_golden(const std::string& name) {
+  return std::filesystem::path(KINGLET_SOURCE_DIR) / "tests/tokenizer_golden/text" / name;
 }
-json read_json(const std::string& name) { return json::parse(as_text(read_file(golden(name)))); }
+json read_json(const std::string& name) { return json::parse(as_text(read_file(tokenizer_golden(name)))); }
 
 std::string in_stream(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool skip_special) {
   StreamDecoder decoder(tokenizer, skip_special);
@@ -35,7 +35,7 @@ class TokenizerGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(TokenizerGolden, GivesTheReferencesIdsAndTexts) {
   const bool is_model = GetParam().starts_with("sentencepiece");
-  const auto tokenizer = Tokenizer::load(golden(GetParam() + (is_model ? ".model" : ".json")));
+  const auto tokenizer = Tokenizer::load(tokenizer_golden(GetParam() + (is_model ? ".model" : ".json")));
   const json texts = read_json("expected/texts.json");
   const json expected = read_json("expected/" + GetParam() + ".json");
   ASSERT_EQ(texts.size(), expected.at("rows").size());

@@ -26,20 +26,20 @@ void expect_near(const std::vector<double>& values, const std::vector<double>& e
   for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], expected[i], 1e-15) << i;
 }
 
-const std::vector<std::int64_t> kSteps = {0, 5, 10, 11, 40, 55, 99};
+const std::vector<std::int64_t> kScheduleSteps = {0, 5, 10, 11, 40, 55, 99};
 
 TEST(Schedule, EqualsTransformers) {
   // get_cosine_schedule_with_warmup, get_cosine_with_min_lr_schedule_with_warmup, get_linear_schedule_with_warmup,
   // get_constant_schedule_with_warmup: 10 steps of warm-up, 100 in all
   Schedule schedule{.kind = Kind::kCosine, .total_steps = 100, .warm_up_steps = 10};
-  expect_near(factors(schedule, kSteps), {0, 0.5, 1, 0.9996954135095479, 0.75, 0.5, 0.00030458649045211894});
+  expect_near(factors(schedule, kScheduleSteps), {0, 0.5, 1, 0.9996954135095479, 0.75, 0.5, 0.00030458649045211894});
   schedule.minimum_ratio = 0.1;
-  expect_near(factors(schedule, kSteps), {0, 0.5, 1, 0.9997258721585931, 0.775, 0.55, 0.10027412784140691});
+  expect_near(factors(schedule, kScheduleSteps), {0, 0.5, 1, 0.9997258721585931, 0.775, 0.55, 0.10027412784140691});
   schedule = {.kind = Kind::kLinear, .total_steps = 100, .warm_up_steps = 10};
-  expect_near(factors(schedule, kSteps),
+  expect_near(factors(schedule, kScheduleSteps),
               {0, 0.5, 1, 0.9888888888888889, 0.6666666666666666, 0.5, 0.011111111111111112});
   schedule = {.kind = Kind::kConstant, .warm_up_steps = 10};
-  expect_near(factors(schedule, kSteps), {0, 0.5, 1, 1, 1, 1, 1});
+  expect_near(factors(schedule, kScheduleSteps), {0, 0.5, 1, 1, 1, 1, 1});
   // get_wsd_schedule with 20 steps of decay in a line
   schedule = {.kind = Kind::kWsd, .total_steps = 100, .warm_up_steps = 10, .decay_steps = 20, .minimum_ratio = 0.1};
   expect_near(factors(schedule, {10, 79, 80, 81, 90, 99, 100, 120}), {1, 1, 1, 0.955, 0.55, 0.145, 0.1, 0.1});

@@ -32,7 +32,7 @@ using testing_support::TemporaryFolder;
 using testing_support::TinyRun;
 using testing_support::wait_for;
 
-constexpr std::int64_t kSteps = 40;
+constexpr std::int64_t kRunSteps = 40;
 constexpr const char* kChildFolder = "KINGLET_TRAINING_CHILD_FOLDER";
 constexpr const char* kChildSink = "KINGLET_TRAINING_CHILD_SINK";
 
@@ -53,7 +53,7 @@ void train_in(const fs::path& folder, const std::string& sink_kind) {
     std::ofstream log(folder / "losses", std::ios::app);
     log << fmt::format("{} {:016x}\n", report.step, std::bit_cast<std::uint64_t>(report.loss));
   };
-  run_training(*run.trainer, {kSteps, 3, 10, 2}, sink.get(), run.data.get(), events);
+  run_training(*run.trainer, {kRunSteps, 3, 10, 2}, sink.get(), run.data.get(), events);
 }
 
 TEST(TrainingChild, Trains) {
@@ -91,13 +91,13 @@ TEST_P(KilledRun, IsTheUninterruptedRun) {
   EXPECT_GE(stopped, 2);
   bool differs = false;
   const auto expected = losses_of(folder / "whole" / "losses", differs);
-  EXPECT_EQ(static_cast<std::int64_t>(expected.size()), kSteps);
+  EXPECT_EQ(static_cast<std::int64_t>(expected.size()), kRunSteps);
   EXPECT_EQ(losses_of(folder / "killed" / "losses", differs), expected);
   EXPECT_FALSE(differs) << "a step differs when it is made again";
   const auto whole = make_sink(sink, folder / "whole"), killed = make_sink(sink, folder / "killed");
-  ASSERT_EQ(whole->steps().back(), kSteps);
-  ASSERT_EQ(killed->steps().back(), kSteps);
-  const fs::path a = whole->open(kSteps), b = killed->open(kSteps);
+  ASSERT_EQ(whole->steps().back(), kRunSteps);
+  ASSERT_EQ(killed->steps().back(), kRunSteps);
+  const fs::path a = whole->open(kRunSteps), b = killed->open(kRunSteps);
   for (const char* file : {"model.safetensors", "optimizer.pt", "trainer_state.json"}) {
     EXPECT_EQ(slurp(a / file), slurp(b / file)) << file;
   }

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kFormat = "kinglet excp store";
-constexpr int kVersion = 1;
+constexpr int kManifestVersion = 1;
 constexpr std::uint64_t kMaxManifest = std::uint64_t{256} << 20;
 
 fs::path manifest_path(const fs::path& store) { return store / "manifest.json"; }
@@ -78,7 +78,7 @@ std::vector<StepInfo> read_manifest(const fs::path& store) {
     const json document = json::parse(as_text(bytes));
     if (document.at("format") != kFormat) {
       problem = "it is not the manifest of an ExCP store";
-    } else if (document.at("version") != kVersion) {
+    } else if (document.at("version") != kManifestVersion) {
       problem = "its version is not known";
     } else if (parse_hash(document.at("checksum").get<std::string>()) != xxh3(as_bytes(document.at("steps").dump()))) {
       problem = "it does not match its checksum";
@@ -99,8 +99,10 @@ std::vector<StepInfo> read_manifest(const fs::path& store) {
 void write_manifest(const fs::path& store, const std::vector<StepInfo>& steps) {
   json list = json::array();
   for (const StepInfo& info : steps) list.push_back(to_json(info));
-  json document = {
-      {"format", kFormat}, {"version", kVersion}, {"steps", list}, {"checksum", hex64(xxh3(as_bytes(list.dump())))}};
+  json document = {{"format", kFormat},
+                   {"version", kManifestVersion},
+                   {"steps", list},
+                   {"checksum", hex64(xxh3(as_bytes(list.dump())))}};
   write_file_atomically(manifest_path(store), as_bytes(document.dump(1) + "\n"));
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kMagic = "KNGLEXCP";
 constexpr std::string_view kEndMagic = "EXCPEND.";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kStepFileVersion = 1;
 constexpr std::uint64_t kHeaderBytes = 16;  // magic, version u32, zero u32
 constexpr std::uint64_t kFooterBytes = 64;
 constexpr std::uint64_t kMaxIndex = std::uint64_t{1} << 30;
@@ -42,7 +42,7 @@ Bytes header_bytes() {
   Bytes bytes;
   ByteWriter writer(bytes);
   writer.bytes(as_bytes(kMagic));
-  writer.number(kVersion);
+  writer.number(kStepFileVersion);
   writer.number(std::uint32_t{0});
   return bytes;
 }
@@ -52,7 +52,7 @@ Footer read_footer(ByteView file, const std::string& where) {
   ByteReader header(file, where);
   if (as_text(header.take(kMagic.size())) != kMagic) throw bad_input(where, "this is not a step of an ExCP store");
   const auto version = header.number<std::uint32_t>();
-  if (version != kVersion) {
+  if (version != kStepFileVersion) {
     throw bad_input(where, fmt::format("format version {} is not known", version), "use a newer kinglet");
   }
   if (header.number<std::uint32_t>() != 0) header.fail("the header is damaged");

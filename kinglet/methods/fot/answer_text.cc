@@ -4,34 +4,17 @@
 #include <array>
 #include <cctype>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/methods/fot/expression.h"
 #include "kinglet/methods/fot/rational.h"
 
 namespace kinglet::fot {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 // What follows the last marker, or nothing.
 std::optional<std::string_view> after_marker(std::string_view text) {
   constexpr std::array<std::string_view, 4> kMarkers = {"####", "answer is", "answer:", "answer is:"};
-  const std::string lowered = lower(text);
+  const std::string lowered = ascii::lower(text);
   std::size_t best = std::string::npos;
   for (const std::string_view marker : kMarkers) {
     const std::size_t found = lowered.rfind(marker);
@@ -51,11 +34,12 @@ struct Number {
 // A number that begins at or behind `from`: sign only where it is none of an operation, fraction bar without blanks.
 std::optional<Number> next_number(std::string_view text, std::size_t from) {
   std::size_t begin = from;
-  while (begin < text.size() && !is_digit(text[begin])) ++begin;
+  while (begin < text.size() && !ascii::is_digit(text[begin])) ++begin;
   if (begin == text.size()) return std::nullopt;
   std::size_t end = begin;
-  const auto digit_at = [&](std::size_t at) { return at < text.size() && is_digit(text[at]); };
-  while (end < text.size() && (is_digit(text[end]) || ((text[end] == ',' || text[end] == '.') && digit_at(end + 1)))) {
+  const auto digit_at = [&](std::size_t at) { return at < text.size() && ascii::is_digit(text[at]); };
+  while (end < text.size() &&
+         (ascii::is_digit(text[end]) || ((text[end] == ',' || text[end] == '.') && digit_at(end + 1)))) {
     ++end;
   }
   std::string number(text.substr(begin, end - begin));
@@ -64,7 +48,7 @@ std::optional<Number> next_number(std::string_view text, std::size_t from) {
   std::size_t sign = begin;
   while (sign > from && (text[sign - 1] == '$' || text[sign - 1] == '.')) --sign;
   const bool minus = sign > from && text[sign - 1] == '-';
-  if (minus && (sign == from + 1 || (!is_digit(text[sign - 2]) && text[sign - 2] != ')'))) number.insert(0, "-");
+  if (minus && (sign == from + 1 || (!ascii::is_digit(text[sign - 2]) && text[sign - 2] != ')'))) number.insert(0, "-");
   return Number{std::move(number), end};
 }
 
@@ -75,7 +59,8 @@ std::string canonical(const std::string& number) {
 }
 
 std::optional<std::string> fraction_at(std::string_view text, const Number& first) {
-  if (first.end + 1 >= text.size() || text[first.end] != '/' || !is_digit(text[first.end + 1])) return std::nullopt;
+  if (first.end + 1 >= text.size() || text[first.end] != '/' || !ascii::is_digit(text[first.end + 1]))
+    return std::nullopt;
   const auto second = next_number(text, first.end + 1);
   const auto a = parse_decimal(first.text);
   const auto b = second ? parse_decimal(second->text) : std::nullopt;
@@ -90,7 +75,7 @@ std::optional<std::string> first_number(std::string_view text) {
   return canonical(number->text);
 }
 
-std::optional<std::string> last_number(std::string_view text) {
+std::optional<std::string> last_number_text(std::string_view text) {
   std::optional<Number> last;
   for (auto number = next_number(text, 0); number; number = next_number(text, number->end)) last = number;
   return last ? std::optional(canonical(last->text)) : std::nullopt;
@@ -108,8 +93,8 @@ std::optional<std::size_t> last_box(std::string_view text) {
 
 std::string one_line(std::string_view text) {
   std::string line;
-  for (const char c : trimmed(text)) {
-    if (!is_blank(c))
+  for (const char c : ascii::trimmed(text)) {
+    if (!ascii::is_blank(c))
       line += c;
     else if (!line.empty() && line.back() != ' ')
       line += ' ';
@@ -134,7 +119,7 @@ std::string without_thinking(std::string_view text) {
     if (open == std::string_view::npos || close == std::string_view::npos) break;
     text.remove_prefix(close + kClose.size());
   }
-  return std::string(trimmed(rest));
+  return std::string(ascii::trimmed(rest));
 }
 
 std::optional<std::string> last_boxed(std::string_view text) {
@@ -145,7 +130,7 @@ std::optional<std::string> last_boxed(std::string_view text) {
   if (at == text.size()) return std::nullopt;
   if (text[at] != '{') {  // \boxed 7
     std::size_t end = at;
-    while (end < text.size() && !is_blank(text[end]) && text[end] != '$' && text[end] != '}') ++end;
+    while (end < text.size() && !ascii::is_blank(text[end]) && text[end] != '$' && text[end] != '}') ++end;
     return end > at ? std::optional(std::string(text.substr(at, end - at))) : std::nullopt;
   }
   int depth = 0;
@@ -155,7 +140,7 @@ std::optional<std::string> last_boxed(std::string_view text) {
     } else if (text[end] == '{') {
       ++depth;
     } else if (text[end] == '}' && --depth == 0) {
-      return std::string(trimmed(text.substr(at + 1, end - at - 1)));
+      return std::string(ascii::trimmed(text.substr(at + 1, end - at - 1)));
     }
   }
   return std::nullopt;
@@ -170,13 +155,13 @@ std::optional<std::string> numeric_answer(std::string_view text) {
   if (const auto behind = after_marker(plain)) {
     if (auto number = first_number(*behind)) return number;
   }
-  return last_number(plain);
+  return last_number_text(plain);
 }
 
 std::optional<std::string> math_answer(std::string_view text) {
   if (last_box(text)) return last_boxed(text);
   if (const auto behind = after_marker(text)) {
-    std::string_view line = trimmed(*behind);
+    std::string_view line = ascii::trimmed(*behind);
     line = line.substr(0, line.find('\n'));
     std::string answer = one_line(line);
     if (answer.starts_with(": ")) answer.erase(0, 2);
@@ -184,7 +169,7 @@ std::optional<std::string> math_answer(std::string_view text) {
       answer = answer.substr(1, answer.size() - 2);
     if (!answer.empty()) return answer;
   }
-  return last_number(plain_operators(text));
+  return last_number_text(plain_operators(text));
 }
 
 std::optional<std::string> choice_answer(std::string_view text, std::string_view choices) {
@@ -192,9 +177,9 @@ std::optional<std::string> choice_answer(std::string_view text, std::string_view
     std::optional<std::string> found;
     for (std::size_t at = 0; at < part.size(); ++at) {
       const char c = static_cast<char>(std::toupper(static_cast<unsigned char>(part[at])));
-      if (choices.find(c) == std::string_view::npos || !is_letter(c)) continue;
-      const bool free_before = at == 0 || !is_letter(part[at - 1]);
-      const bool free_after = at + 1 == part.size() || !is_letter(part[at + 1]);
+      if (choices.find(c) == std::string_view::npos || !ascii::is_letter(c)) continue;
+      const bool free_before = at == 0 || !ascii::is_letter(part[at - 1]);
+      const bool free_after = at + 1 == part.size() || !ascii::is_letter(part[at + 1]);
       if (!free_before || !free_after || part.substr(at + 1, 1) == "'") continue;
       // A lower-case "a" alone is the article, unless it stands in brackets or before a bracket.
       const bool marked = at + 1 < part.size() && (part[at + 1] == ')' || part[at + 1] == '.');
@@ -218,15 +203,15 @@ std::optional<std::string> plain_answer(std::string_view text) {
   if (const auto box = last_boxed(text)) {
     answer = *box;
   } else if (const auto behind = after_marker(text)) {
-    const std::string_view line = trimmed(*behind);
+    const std::string_view line = ascii::trimmed(*behind);
     answer = std::string(line.substr(0, line.find('\n')));
   }
   if (answer.empty()) {
-    const std::string_view all = trimmed(text);
+    const std::string_view all = ascii::trimmed(text);
     const std::size_t last = all.rfind('\n');
     answer = std::string(last == std::string_view::npos ? all : all.substr(last + 1));
   }
-  answer = lower(one_line(answer));
+  answer = ascii::lower(one_line(answer));
   return answer.empty() ? std::nullopt : std::optional(answer);
 }
 
@@ -234,7 +219,7 @@ bool is_refusal(std::string_view text) {
   constexpr std::array<std::string_view, 10> kStarts = {"i don't know",   "i do not know", "i can't",   "i cannot",
                                                         "i'm not sure",   "i am not sure", "i'm sorry", "sorry, i can",
                                                         "i have no idea", "i'm unable"};
-  std::string start = lower(trimmed(text).substr(0, 64));
+  std::string start = ascii::lower(ascii::trimmed(text).substr(0, 64));
   for (std::size_t at; (at = start.find("\xE2\x80\x99")) != std::string::npos;) start.replace(at, 3, "'");
   if (start.empty()) return true;
   // A long text that begins with doubts may still come to an answer.

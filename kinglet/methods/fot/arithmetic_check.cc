@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/methods/fot/expression.h"
 
 namespace kinglet::fot {
@@ -10,8 +11,9 @@ namespace {
 constexpr std::size_t kMostEqualities = 200;
 constexpr std::size_t kLongestSide = 120;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool belongs_left(char c) { return is_digit(c) || std::string_view("+-*/().,$ ").find(c) != std::string_view::npos; }
+bool belongs_left(char c) {
+  return ascii::is_digit(c) || std::string_view("+-*/().,$ ").find(c) != std::string_view::npos;
+}
 
 // The arithmetic that ends at `end`; the longest suffix that reads as such, without what a sentence left before it.
 std::string left_side(std::string_view text, std::size_t end) {
@@ -46,13 +48,13 @@ std::optional<Result> result_at(std::string_view text, std::size_t at) {
   while (at < text.size() && (text[at] == ' ' || text[at] == '$')) ++at;
   const std::size_t begin = at;
   if (at < text.size() && text[at] == '-') ++at;
-  const auto digit_at = [&](std::size_t place) { return place < text.size() && is_digit(text[place]); };
+  const auto digit_at = [&](std::size_t place) { return place < text.size() && ascii::is_digit(text[place]); };
   while (digit_at(at) || (at < text.size() && (text[at] == '.' || text[at] == ',') && digit_at(at + 1))) ++at;
   // "= 3 * 4" goes on: what is said to be equal is an expression, not a result.
   std::size_t next = at;
   while (next < text.size() && text[next] == ' ') ++next;
   if (next < text.size() && std::string_view("*/+").find(text[next]) != std::string_view::npos) return std::nullopt;
-  if (next + 1 < text.size() && text[next] == '-' && (text[next + 1] == ' ' || is_digit(text[next + 1]))) {
+  if (next + 1 < text.size() && text[next] == '-' && (text[next + 1] == ' ' || ascii::is_digit(text[next + 1]))) {
     return std::nullopt;
   }
   if (at < text.size() && text[at] == '%') return std::nullopt;

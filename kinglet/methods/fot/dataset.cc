@@ -19,7 +19,7 @@ struct Line {
   std::size_t number = 0;
 };
 
-std::vector<Line> lines_of(std::string_view bytes) {
+std::vector<Line> numbered_lines(std::string_view bytes) {
   if (bytes.starts_with("\xEF\xBB\xBF")) bytes.remove_prefix(3);
   std::vector<Line> lines;
   for (std::size_t number = 1; !bytes.empty(); ++number) {
@@ -136,7 +136,7 @@ Dataset read_records(const std::vector<Line>& lines, const std::string& name, Ta
 
 Dataset parse_dataset(std::string_view bytes, const std::string& name, Task task, const DatasetRange& range) {
   if (!utf8::is_valid(bytes)) throw bad_input(name, "is not UTF-8");
-  const std::vector<Line> lines = lines_of(bytes);
+  const std::vector<Line> lines = numbered_lines(bytes);
   const bool records = !lines.empty() && lines[0].text.starts_with("{");
   Dataset data = task == Task::kGame24 && !records ? read_puzzles(lines, name) : read_records(lines, name, task);
   if (data.questions.empty()) throw bad_input(name, "holds no question");
@@ -158,7 +158,7 @@ ExampleBase read_examples(const std::filesystem::path& path) {
   const Bytes bytes = read_file(path, std::uint64_t{1} << 28);
   if (!utf8::is_valid(as_text(bytes))) throw bad_input(path.string(), "is not UTF-8");
   std::vector<SolvedExample> examples;
-  for (const Line& line : lines_of(as_text(bytes))) {
+  for (const Line& line : numbered_lines(as_text(bytes))) {
     const std::string where = place(path.string(), line.number);
     const Json record = record_of(line, where);
     auto question = text_field(record, {"question", "problem", "Problem", "q"});

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/base/error.h"
 
 namespace kinglet::fot {
@@ -29,17 +30,15 @@ constexpr std::array<std::pair<std::string_view, char>, 21> kSpellings = {{
     {"\\right]", ')'},     {"[", '('},      {"]", ')'},     {"{", '('},       {"}", ')'},
 }};
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 // Whether an "x" at this place stands between what can be multiplied.
 bool is_times(std::string_view text, std::size_t at) {
   std::size_t before = at, after = at + 1;
-  while (before > 0 && is_blank(text[before - 1])) --before;
-  while (after < text.size() && is_blank(text[after])) ++after;
+  while (before > 0 && ascii::is_blank(text[before - 1])) --before;
+  while (after < text.size() && ascii::is_blank(text[after])) ++after;
   if (before == 0 || after >= text.size()) return false;
   const char left = text[before - 1], right = text[after];
-  return (is_digit(left) || left == ')') && (is_digit(right) || right == '(' || right == '-' || right == '.');
+  return (ascii::is_digit(left) || left == ')') &&
+         (ascii::is_digit(right) || right == '(' || right == '-' || right == '.');
 }
 
 // Recursive descent: sum = product {+- product}, product = factor {*/ factor}, factor = sign* (number | bracket).
@@ -104,7 +103,7 @@ class Parser {
 
   std::optional<Rational> number() {
     const std::size_t begin = at_;
-    while (at_ < text_.size() && (is_digit(text_[at_]) || text_[at_] == '.' || text_[at_] == ',')) ++at_;
+    while (at_ < text_.size() && (ascii::is_digit(text_[at_]) || text_[at_] == '.' || text_[at_] == ',')) ++at_;
     if (at_ == begin) {
       return fail(at_ == text_.size() ? "a number is missing at the end"
                                       : fmt::format("'{}' is not a number", printable(text_.substr(at_, 12))));
@@ -128,7 +127,7 @@ class Parser {
     return at_ < text_.size() ? text_[at_] : '\0';
   }
   void skip_blanks() {
-    while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
+    while (at_ < text_.size() && ascii::is_blank(text_[at_])) ++at_;
   }
   std::nullopt_t fail(std::string why) {
     if (result_.error.empty()) result_.error = std::move(why);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/methods/fot/expression.h"
 #include "kinglet/methods/fot/rational.h"
 
@@ -12,10 +13,7 @@ namespace kinglet::fot {
 namespace {
 
 constexpr std::size_t kLongestAnswer = 2000;
-constexpr int kDeepest = 8;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr int kDeepestBraces = 8;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
@@ -27,7 +25,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 void remove_command(std::string& text, std::string_view command) {
   for (std::size_t at = text.find(command); at != std::string::npos; at = text.find(command, at)) {
     const std::size_t end = at + command.size();
-    if (end < text.size() && is_letter(text[end])) {
+    if (end < text.size() && ascii::is_letter(text[end])) {
       at = end;
     } else {
       text.erase(at, command.size());
@@ -53,8 +51,8 @@ void resolve_text_groups(std::string& text) {
     for (std::size_t at = text.find(command); at != std::string::npos; at = text.find(command)) {
       const std::size_t open = at + command.size() - 1, close = closing_brace(text, open);
       if (close == std::string::npos) return;
-      const bool is_unit =
-          at > 0 && (is_digit(text[at - 1]) || text[at - 1] == '}' || text[at - 1] == ' ') && close + 1 == text.size();
+      const bool is_unit = at > 0 && (ascii::is_digit(text[at - 1]) || text[at - 1] == '}' || text[at - 1] == ' ') &&
+                           close + 1 == text.size();
       std::string content = text.substr(open + 1, close - open - 1);
       // An exponent of the unit goes with it: 25\text{ cm}^2.
       text.replace(at, close - at + 1, is_unit ? std::string() : content);
@@ -78,14 +76,14 @@ void remove_unit_exponent(std::string& text) {
 void complete_arguments(std::string& text, std::string_view command, int arguments) {
   for (std::size_t at = text.find(command); at != std::string::npos; at = text.find(command, at)) {
     at += command.size();
-    if (at < text.size() && is_letter(text[at])) continue;
+    if (at < text.size() && ascii::is_letter(text[at])) continue;
     std::size_t place = at;
     for (int i = 0; i < arguments && place < text.size(); ++i) {
       if (text[place] == '{') {
         const std::size_t close = closing_brace(text, place);
         if (close == std::string::npos) return;
         place = close + 1;
-      } else if (is_digit(text[place]) || is_letter(text[place])) {
+      } else if (ascii::is_digit(text[place]) || ascii::is_letter(text[place])) {
         text.insert(place + 1, "}");
         text.insert(place, "{");
         place += 3;
@@ -100,7 +98,7 @@ void complete_arguments(std::string& text, std::string_view command, int argumen
 void remove_name(std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || text.find('=', equals + 1) != std::string::npos) return;
-  if (equals == 0 || equals > 2 || !is_letter(text[0])) return;
+  if (equals == 0 || equals > 2 || !ascii::is_letter(text[0])) return;
   text.erase(0, equals + 1);
 }
 
@@ -156,7 +154,7 @@ std::string normal_list(const std::vector<std::string>& parts, int depth) {
 }
 
 std::string normal_value(const std::string& text, int depth) {
-  if (depth > kDeepest || text.empty()) return text;
+  if (depth > kDeepestBraces || text.empty()) return text;
   if (const auto number = number_of(text)) return number->to_text();
   const auto parts = list_parts(text);
   if (parts.size() > 1) return normal_list(parts, depth);

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/ascii.h"
+
 namespace kinglet::fot {
 namespace {
 
@@ -31,8 +33,6 @@ std::optional<Rational> reduced(Wide numerator, Wide denominator) {
   if (!fits(numerator) || !fits(denominator)) return std::nullopt;
   return Rational::of(static_cast<std::int64_t>(numerator), static_cast<std::int64_t>(denominator));
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Whether the commas of the whole part stand where they do in "1,234,567".
 bool commas_are_right(std::string_view whole) {
@@ -93,7 +93,7 @@ std::optional<Rational> parse_decimal(std::string_view text) {
   bool digits = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (i == point || (text[i] == ',' && i < point)) continue;
-    if (!is_digit(text[i])) return std::nullopt;
+    if (!ascii::is_digit(text[i])) return std::nullopt;
     digits = true;
     numerator = numerator * 10 + (text[i] - '0');
     if (i > point) denominator *= 10;

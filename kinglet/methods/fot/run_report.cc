@@ -37,20 +37,20 @@ circle.bad{fill:var(--bad)}circle.fixed{stroke:var(--fix);stroke-width:3}
 details{margin:4px 0}summary{cursor:pointer;color:var(--soft)}details pre{white-space:pre-wrap;font-size:12px;margin:4px 0}
 )";
 
-std::string text_in(const Json& json, const char* field) {
+std::string field_text(const Json& json, const char* field) {
   const auto found = json.find(field);
   if (found == json.end() || found->is_null()) return {};
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
-std::string shown(const Json& json, const char* field) { return escape_xml(text_in(json, field)); }
+std::string shown(const Json& json, const char* field) { return escape_xml(field_text(json, field)); }
 
 double number_in(const Json& json, const char* field) {
   const auto found = json.find(field);
   return found != json.end() && found->is_number() ? found->get<double>() : 0;
 }
 
-bool is_true(const Json& json, const char* field) {
+bool is_set(const Json& json, const char* field) {
   const auto found = json.find(field);
   return found != json.end() && found->is_boolean() && found->get<bool>();
 }
@@ -104,8 +104,8 @@ std::string votes_html(const Json& record) {
   for (const Json& vote : list_in(record, "votes")) {
     const double votes = number_in(vote, "votes");
     html += fmt::format("<div class='vote{}'><div class='bar' style='width:{:.0f}px'></div>{:.0f} &times; {}</div>\n",
-                        text_in(vote, "label") == text_in(record, "label") ? " first" : "", 180 * votes / most, votes,
-                        shown(vote, "label"));
+                        field_text(vote, "label") == field_text(record, "label") ? " first" : "", 180 * votes / most,
+                        votes, shown(vote, "label"));
   }
   return html;
 }
@@ -116,20 +116,20 @@ std::string thoughts_html(const Json& tree) {
   std::string html = fmt::format("<details><summary>{} thoughts</summary>", nodes.size());
   for (const Json& node : nodes) {
     const std::string score = node.contains("score") ? fmt::format(" [{:.4g}]", number_in(node, "score")) : "";
-    const std::string note = text_in(node, "note");
+    const std::string note = field_text(node, "note");
     html += fmt::format("<pre>{}{}{}{}: {}{}</pre>",
                         std::string(static_cast<std::size_t>(std::clamp(number_in(node, "layer"), 0.0, 20.0)), ' '),
-                        shown(node, "kind"), score, is_true(node, "kept") ? "" : " (pruned)", shown(node, "text"),
+                        shown(node, "kind"), score, is_set(node, "kept") ? "" : " (pruned)", shown(node, "text"),
                         note.empty() ? "" : "\n  " + escape_xml(note));
   }
   return html + "</details>";
 }
 
 std::string tree_html(const Json& tree, int number) {
-  const bool active = is_true(tree, "active");
+  const bool active = is_set(tree, "active");
   std::string html = fmt::format("<div class='tree{}'><h3>tree {}<span class='tag{}'>{}</span></h3>",
                                  active ? "" : " off", number + 1, active ? " ok" : "", shown(tree, "stop_reason"));
-  const std::string label = text_in(tree, "label");
+  const std::string label = field_text(tree, "label");
   html += fmt::format(
       "<p class='soft'>{}{} calls, {} tokens{}</p>", label.empty() ? "" : "votes " + escape_xml(label) + "; ",
       number_in(object_in(tree, "cost"), "calls"), number_in(object_in(tree, "cost"), "completion_tokens"),
@@ -144,7 +144,7 @@ std::string stop_html(const Json& record) {
   std::string html = fmt::format(
       "<p>Decided by <b>{}</b> after {} of {} trees, {:.0f} calls, {:.0f} completion tokens.</p>",
       shown(record, "decided_by"), run, planned, number_in(cost, "calls"), number_in(cost, "completion_tokens"));
-  if (!text_in(record, "expert").empty()) {
+  if (!field_text(record, "expert").empty()) {
     html += fmt::format("<details><summary>the expert</summary><pre>{}</pre></details>", shown(record, "expert"));
   }
   return html;
@@ -152,21 +152,21 @@ std::string stop_html(const Json& record) {
 
 std::string record_html(const Json& record) {
   const bool graded = record.contains("correct");
-  const bool right = is_true(record, "correct");
+  const bool right = is_set(record, "correct");
   std::string html =
       fmt::format("<div class='card'><h3>{} &middot; {}<span class='tag{}'>{}</span></h3><pre class='q'>{}</pre>",
                   shown(record, "arm"), shown(record, "id"),
                   !graded ? ""
                   : right ? " ok"
                           : " no",
-                  !graded                      ? shown(record, "status")
-                  : right                      ? "right"
-                  : is_true(record, "covered") ? "wrong, though a tree had it"
-                                               : "wrong",
+                  !graded                     ? shown(record, "status")
+                  : right                     ? "right"
+                  : is_set(record, "covered") ? "wrong, though a tree had it"
+                                              : "wrong",
                   shown(record, "question"));
   html += fmt::format(
       "<p>Answer: <b>{}</b>{}</p>", shown(record, "label"),
-      text_in(record, "gold").empty() ? "" : " <span class='soft'>right: " + shown(record, "gold") + "</span>");
+      field_text(record, "gold").empty() ? "" : " <span class='soft'>right: " + shown(record, "gold") + "</span>");
   html += stop_html(record) + votes_html(record) + "<div class='forest'>\n";
   int number = 0;
   for (const Json& tree : list_in(record, "trees")) html += tree_html(tree, number++);
@@ -182,10 +182,10 @@ std::string html_report(const Json& header, const std::vector<Json>& records, co
       "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
       "content='width=device-width'><title>Forest of Thought</title><style>{}</style></head><body>\n",
       kStyle);
-  html +=
-      fmt::format("<h1>Forest of Thought</h1><p class='soft'>task {}, model {}{}</p>\n", shown(header, "task"),
-                  shown(header, "model"),
-                  text_in(header, "expert") == text_in(header, "model") ? "" : ", expert " + shown(header, "expert"));
+  html += fmt::format(
+      "<h1>Forest of Thought</h1><p class='soft'>task {}, model {}{}</p>\n", shown(header, "task"),
+      shown(header, "model"),
+      field_text(header, "expert") == field_text(header, "model") ? "" : ", expert " + shown(header, "expert"));
   html += arms_table(records);
   for (const ArmComparison& pair : compare_arms(records)) {
     html += fmt::format(
@@ -198,14 +198,14 @@ std::string html_report(const Json& header, const std::vector<Json>& records, co
   for (const Json& record : records) order.push_back(&record);
   std::stable_sort(order.begin(), order.end(), [](const Json* a, const Json* b) {
     const auto rank = [](const Json& record) {
-      return record.contains("correct") && !is_true(record, "correct") ? 0 : 1;
+      return record.contains("correct") && !is_set(record, "correct") ? 0 : 1;
     };
     return rank(*a) < rank(*b);
   });
   std::map<std::string, std::size_t> shown_of_arm;
   std::size_t left_out = 0;
   for (const Json* record : order) {
-    if (shown_of_arm[text_in(*record, "arm")]++ < options.most_questions)
+    if (shown_of_arm[field_text(*record, "arm")]++ < options.most_questions)
       html += record_html(*record);
     else
       ++left_out;

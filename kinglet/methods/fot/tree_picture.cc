@@ -15,7 +15,7 @@ constexpr std::size_t kMostNodes = 2000;
 constexpr double kAcross = 30, kDown = 62, kMargin = 26;
 constexpr std::size_t kLongestLabel = 24, kLongestTip = 600;
 
-struct Node {
+struct DrawnNode {
   int parent = -1;
   int layer = 0;
   double x = 0;
@@ -36,13 +36,13 @@ bool flag_in(const Json& json, const char* field, bool standard) {
 }
 
 // Nodes whose parent stands before them; others become roots.
-std::vector<Node> nodes_of(const Json& tree) {
-  std::vector<Node> nodes;
+std::vector<DrawnNode> nodes_of(const Json& tree) {
+  std::vector<DrawnNode> nodes;
   const auto list = tree.find("nodes");
   if (list == tree.end() || !list->is_array()) return nodes;
   for (const Json& json : *list) {
     if (nodes.size() == kMostNodes || !json.is_object()) break;
-    Node node;
+    DrawnNode node;
     const auto parent = json.find("parent");
     if (parent != json.end() && parent->is_number_integer()) {
       const auto number = parent->get<std::int64_t>();
@@ -57,7 +57,7 @@ std::vector<Node> nodes_of(const Json& tree) {
     node.text = text_in(json, "text");
     node.note = text_in(json, "note");
     if (node.parent >= 0) {
-      Node& above = nodes[static_cast<std::size_t>(node.parent)];
+      DrawnNode& above = nodes[static_cast<std::size_t>(node.parent)];
       node.layer = above.layer + 1;
       above.children.push_back(static_cast<int>(nodes.size()));
     }
@@ -67,10 +67,10 @@ std::vector<Node> nodes_of(const Json& tree) {
 }
 
 // Leaves side by side, parents over the middle of their children. Children have higher numbers than their parents.
-double place(std::vector<Node>& nodes) {
+double place(std::vector<DrawnNode>& nodes) {
   double next = kMargin;
   const auto leaves_first = [&](const auto& self, int number) -> void {
-    Node& node = nodes[static_cast<std::size_t>(number)];
+    DrawnNode& node = nodes[static_cast<std::size_t>(number)];
     if (node.children.empty()) {
       node.x = next;
       next += kAcross;
@@ -88,7 +88,7 @@ double place(std::vector<Node>& nodes) {
 }
 
 // From the node that gave the answer up to its root.
-void mark_path(std::vector<Node>& nodes, bool active) {
+void mark_path(std::vector<DrawnNode>& nodes, bool active) {
   if (!active) return;
   int at = -1;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -97,7 +97,7 @@ void mark_path(std::vector<Node>& nodes, bool active) {
   for (; at >= 0; at = nodes[static_cast<std::size_t>(at)].parent) nodes[static_cast<std::size_t>(at)].on_path = true;
 }
 
-std::string cut(const std::string& text, std::size_t longest) {
+std::string shortened(const std::string& text, std::size_t longest) {
   if (text.size() <= longest) return text;
   std::size_t end = longest;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
@@ -105,37 +105,37 @@ std::string cut(const std::string& text, std::size_t longest) {
 }
 
 // The step without what is left; of an answer its last line, where it says what came out.
-std::string short_label(const Node& node) {
+std::string short_label(const DrawnNode& node) {
   std::string label = node.text.substr(0, node.text.find(" (left"));
   if (node.kind == "answer") {
     label = label.substr(0, label.find_last_not_of(" \n") + 1);
     const std::size_t last = label.rfind('\n');
     if (last != std::string::npos) label = label.substr(last + 1);
   }
-  return cut(label.substr(0, label.find('\n')), kLongestLabel);
+  return shortened(label.substr(0, label.find('\n')), kLongestLabel);
 }
 
-bool has_label(const Node& node) { return node.on_path || node.kind == "root"; }
+bool has_label(const DrawnNode& node) { return node.on_path || node.kind == "root"; }
 
-std::string tip(const Node& node) {
-  std::string text = cut(node.text, kLongestTip);
+std::string tip(const DrawnNode& node) {
+  std::string text = shortened(node.text, kLongestTip);
   if (node.has_score) text += fmt::format("\nscore {:.4g}", node.score);
-  if (!node.note.empty()) text += "\n" + cut(node.note, kLongestTip);
+  if (!node.note.empty()) text += "\n" + shortened(node.note, kLongestTip);
   return escape_xml(text);
 }
 
 // Seconds until a thought appears: in the order in which they came up, all of them within six.
 double delay_of(std::size_t order) { return std::min(0.07 * static_cast<double>(order), 6.0); }
 
-double top(const Node& node) { return kMargin + kDown * node.layer; }
+double top(const DrawnNode& node) { return kMargin + kDown * node.layer; }
 
-std::string circle(const Node& node, std::size_t order, double largest) {
+std::string circle(const DrawnNode& node, std::size_t order, double largest) {
   const bool failed = node.kind == "answer" && !node.kept && node.text.empty();
   std::string look = node.note.starts_with("dropped") || failed ? "bad"
-                     : !node.kept                               ? "cut"
+                     : !node.kept                               ? "shortened"
                      : node.on_path                             ? "won"
                                                                 : "live";
-  if (node.kind == "refusal") look = "cut";
+  if (node.kind == "refusal") look = "shortened";
   if (node.corrected) look += " fixed";
   const double size = node.has_score && largest > 0 ? 4 + 5 * std::clamp(node.score / largest, 0.0, 1.0) : 5;
   return fmt::format(
@@ -147,12 +147,12 @@ std::string circle(const Node& node, std::size_t order, double largest) {
 }  // namespace
 
 std::string tree_svg(const Json& tree, int number) {
-  std::vector<Node> nodes = nodes_of(tree);
+  std::vector<DrawnNode> nodes = nodes_of(tree);
   if (nodes.empty()) return "";
   mark_path(nodes, flag_in(tree, "active", false));
   double width = place(nodes), largest = 0;
   int layers = 0;
-  for (const Node& node : nodes) {
+  for (const DrawnNode& node : nodes) {
     layers = std::max(layers, node.layer);
     largest = std::max(largest, node.score);
     if (has_label(node)) width = std::max(width, node.x + 20 + 6.5 * static_cast<double>(short_label(node).size()));
@@ -163,21 +163,21 @@ std::string tree_svg(const Json& tree, int number) {
       "aria-label='tree {2}'>\n",
       width, height, number);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const Node& node = nodes[i];
+    const DrawnNode& node = nodes[i];
     if (node.parent < 0) continue;
-    const Node& above = nodes[static_cast<std::size_t>(node.parent)];
+    const DrawnNode& above = nodes[static_cast<std::size_t>(node.parent)];
     const double middle = (top(above) + top(node)) / 2;
     svg += fmt::format(
         "<path class='e{}' style='animation-delay:{:.2f}s' d='M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} "
         "{:.1f} {:.1f}'/>\n",
         node.on_path ? " won"
         : node.kept  ? ""
-                     : " cut",
+                     : " shortened",
         delay_of(i), above.x, top(above), above.x, middle, node.x, middle, node.x, top(node));
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) svg += circle(nodes[i], i, largest);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const Node& node = nodes[i];
+    const DrawnNode& node = nodes[i];
     if (!has_label(node)) continue;
     svg += fmt::format("<text class='n' style='animation-delay:{:.2f}s' x='{:.1f}' y='{:.1f}'>{}</text>\n", delay_of(i),
                        node.x + 11, top(node) - 9, escape_xml(short_label(node)));

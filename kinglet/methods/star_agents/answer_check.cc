@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/text/unicode.h"
 #include "kinglet/text/utf8.h"
 
@@ -10,13 +11,6 @@ namespace kinglet::star_agents {
 namespace {
 
 constexpr std::size_t kRefusalWords = 80;  // a longer answer with "sorry" in it says something besides
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
 
 bool has_label(std::string_view text) {
   return text.find(kOriginalLabel) != std::string_view::npos || text.find(kRewrittenLabel) != std::string_view::npos;
@@ -48,18 +42,18 @@ bool is_refusal(std::string_view answer) {
 }  // namespace
 
 std::string problem_of_answer(std::string_view answer, std::string_view instruction) {
-  const std::string valid = utf8::replace_invalid(trimmed(answer));
+  const std::string valid = utf8::replace_invalid(ascii::trimmed(answer));
   if (valid.empty()) return "empty";
-  if (valid == trimmed(instruction)) return "repeats_instruction";
+  if (valid == ascii::trimmed(instruction)) return "repeats_instruction";
   if (has_label(valid)) return "template_label";
   if (is_refusal(valid)) return "refusal";
   return {};
 }
 
 std::string problem_of_rewriting(std::string_view rewritten, std::string_view original) {
-  const std::string valid = utf8::replace_invalid(trimmed(rewritten));
+  const std::string valid = utf8::replace_invalid(ascii::trimmed(rewritten));
   if (valid.empty()) return "empty";
-  if (valid == trimmed(original)) return "unchanged";
+  if (valid == ascii::trimmed(original)) return "unchanged";
   if (has_label(valid)) return "template_label";
   if (!has_word(valid)) return "no_words";
   return {};

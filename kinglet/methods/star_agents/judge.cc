@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/hash.h"
 #include "kinglet/text/json_text.h"
@@ -37,23 +38,17 @@ std::optional<Verdict> verdict_of_letter(char letter) {
   }
 }
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
 // "A", "[[A]]", "[A]".
 std::optional<Verdict> verdict_of_word(std::string_view word) {
-  word = trimmed(word);
+  word = ascii::trimmed(word);
   while (!word.empty() && word.front() == '[') word.remove_prefix(1);
   while (!word.empty() && word.back() == ']') word.remove_suffix(1);
-  word = trimmed(word);
+  word = ascii::trimmed(word);
   return word.size() == 1 ? verdict_of_letter(word.front()) : std::nullopt;
 }
 
 std::optional<Verdict> json_verdict(std::string_view reply) {
-  reply = trimmed(reply);
+  reply = ascii::trimmed(reply);
   if (!reply.starts_with('{') || !reply.ends_with('}')) return std::nullopt;
   try {
     const Json json = parse_json(reply, "verdict");

@@ -30,13 +30,13 @@ Options lossless() {
   return options;
 }
 
-Options with_lambda(double lambda) {
+Options store_with_lambda(double lambda) {
   Options options;
   options.lambda = lambda;
   return options;
 }
 
-std::string message_of(const std::function<void()>& body) {
+std::string refusal_by_store(const std::function<void()>& body) {
   try {
     body();
   } catch (const Error& error) {
@@ -103,7 +103,7 @@ TEST_F(StoreTest, LosslessStepsComeBackByteForByte) {
 }
 
 TEST_F(StoreTest, LossyStepsKeepTheLayoutAndChangeOnlyTrainedNumbers) {
-  pack(3, with_lambda(1), true);
+  pack(3, store_with_lambda(1), true);
   EXPECT_THAT(different_files(original(1), restored(1)), IsEmpty());
   EXPECT_THAT(different_files(original(3), restored(3)), ElementsAre("model.safetensors", "optimizer.pt"));
   EXPECT_EQ(weights(original(3), "frozen.weight"), weights(restored(3), "frozen.weight"));
@@ -126,7 +126,7 @@ TEST_F(StoreTest, LossyStepsKeepTheLayoutAndChangeOnlyTrainedNumbers) {
 }
 
 TEST_F(StoreTest, TheRecordedErrorIsThatOfTheRestoredFile) {
-  pack(3, with_lambda(1));
+  pack(3, store_with_lambda(1));
   const StepDetails details = reader().details(3);
   const auto truth = weights(original(3), "layers.1.weight"), got = weights(restored(3), "layers.1.weight");
   double error = 0;
@@ -138,56 +138,56 @@ TEST_F(StoreTest, TheRecordedErrorIsThatOfTheRestoredFile) {
 }
 
 TEST_F(StoreTest, LossyAndLosslessStepsMixInOneChain) {
-  pack(2, with_lambda(2.5));
+  pack(2, store_with_lambda(2.5));
   pack(1, lossless(), true);
-  pack(1, with_lambda(0.5), true);
+  pack(1, store_with_lambda(0.5), true);
   EXPECT_THAT(different_files(original(3), restored(3)), IsEmpty());
   EXPECT_THAT(reader().verify(), testing::Each(testing::Field(&Store::VerifyReport::ok, true)));
 }
 
 TEST_F(StoreTest, SameBytesWhateverTheThreads) {
-  pack(3, with_lambda(1));
+  pack(3, store_with_lambda(1));
   const auto first = folder_content(path() / "steps");
   fs::remove_all(path());
   set_num_threads(1);
   TrainingRun again(17);
   again.add_usual_tensors();
   run = std::move(again);
-  pack(3, with_lambda(1));
+  pack(3, store_with_lambda(1));
   set_num_threads(0);
   EXPECT_EQ(folder_content(path() / "steps"), first);
 }
 
 TEST_F(StoreTest, TheCacheIsOnlyACache) {
-  pack(3, with_lambda(1));
+  pack(3, store_with_lambda(1));
   fs::remove(path() / "reference.cache");
-  pack(1, with_lambda(1), true);
+  pack(1, store_with_lambda(1), true);
   {  // spoilt in the middle
     std::fstream cache(path() / "reference.cache", std::ios::in | std::ios::out | std::ios::binary);
     cache.seekp(100000);
     cache << std::string(5000, 'x');
   }
-  pack(1, with_lambda(1), true);
+  pack(1, store_with_lambda(1), true);
   const auto stored = folder_content(path() / "steps");
   fs::remove_all(path());
   TrainingRun again(17);
   again.add_usual_tensors();
   run = std::move(again);
-  pack(5, with_lambda(1));
+  pack(5, store_with_lambda(1));
   EXPECT_EQ(folder_content(path() / "steps"), stored);
 }
 
 TEST_F(StoreTest, KeyFramesComeWhenTheyShould) {
-  Options options = with_lambda(1);
+  Options options = store_with_lambda(1);
   options.key_every = 2;
   pack(4, options);
   EXPECT_TRUE(reports[3].info.key);
   EXPECT_THAT(reports[3].key_reason, HasSubstr("2 deltas"));
   run.add_tensor("new.weight", {1030, 1024});
-  pack(1, with_lambda(1));
+  pack(1, store_with_lambda(1));
   EXPECT_THAT(reports[4].key_reason, HasSubstr("% of the weights"));
   run.add_tensor("small.weight", {16, 16});
-  pack(1, with_lambda(1), true);
+  pack(1, store_with_lambda(1), true);
   EXPECT_FALSE(reports[5].info.key);
   EXPECT_EQ(record(reports[5].tensors, "small.weight").coding, "lossless");
   EXPECT_THAT(record(reports[5].tensors, "small.weight").fallback, HasSubstr("new"));
@@ -195,14 +195,14 @@ TEST_F(StoreTest, KeyFramesComeWhenTheyShould) {
 }
 
 TEST_F(StoreTest, TinyTensorsAreKeptExactly) {
-  pack(3, with_lambda(2.5));
+  pack(3, store_with_lambda(2.5));
   EXPECT_EQ(record(reports[2].tensors, "temperature").coding, "lossless delta");
   EXPECT_EQ(weights(original(3), "temperature"), weights(restored(3), "temperature"));
   EXPECT_THAT(reports[2].warnings, testing::Each(testing::Not(HasSubstr("too small"))));
 }
 
 TEST_F(StoreTest, OneTensorAndWeightsOnly) {
-  pack(2, with_lambda(1));
+  pack(2, store_with_lambda(1));
   GetOptions tensor;
   tensor.tensor = "half.weight";
   reader().get(2, folder / "one.safetensors", tensor);
@@ -217,45 +217,47 @@ TEST_F(StoreTest, OneTensorAndWeightsOnly) {
   EXPECT_TRUE(content.contains("config.json"));
   EXPECT_FALSE(content.contains("optimizer.pt"));
   tensor.tensor = "nobody";
-  EXPECT_THAT(message_of([&] { reader().get(2, folder / "two", tensor); }), HasSubstr("nobody"));
+  EXPECT_THAT(refusal_by_store([&] { reader().get(2, folder / "two", tensor); }), HasSubstr("nobody"));
   EXPECT_FALSE(fs::exists(folder / "two"));
 }
 
 TEST_F(StoreTest, ExistingTargetsAreNotTouched) {
   pack(1, lossless());
   fs::create_directories(folder / "there");
-  EXPECT_THAT(message_of([&] { reader().get(1, folder / "there"); }), HasSubstr("exists already"));
+  EXPECT_THAT(refusal_by_store([&] { reader().get(1, folder / "there"); }), HasSubstr("exists already"));
   EXPECT_THAT(folder_content(folder / "there"), IsEmpty());
 }
 
 TEST_F(StoreTest, StepsMustGrow) {
-  pack(2, with_lambda(1));
+  pack(2, store_with_lambda(1));
   Store store = Store::open(path(), Store::Access::kWrite);
   const Checkpoint checkpoint = Checkpoint::open(original(1));
-  EXPECT_THAT(message_of([&] { store.add(checkpoint, 2, with_lambda(1)); }), HasSubstr("not above the newest"));
-  EXPECT_THAT(message_of([&] { store.add(checkpoint, -5, with_lambda(1)); }), HasSubstr("negative"));
-  EXPECT_THAT(message_of([&] { store.find(7); }), HasSubstr("nearest: 2"));
+  EXPECT_THAT(refusal_by_store([&] { store.add(checkpoint, 2, store_with_lambda(1)); }),
+              HasSubstr("not above the newest"));
+  EXPECT_THAT(refusal_by_store([&] { store.add(checkpoint, -5, store_with_lambda(1)); }), HasSubstr("negative"));
+  EXPECT_THAT(refusal_by_store([&] { store.find(7); }), HasSubstr("nearest: 2"));
   EXPECT_EQ(store.steps().size(), 2U);
 }
 
 TEST_F(StoreTest, OneWriterAndReadersBesideIt) {
   pack(1, lossless());
   const Store writer = Store::open(path(), Store::Access::kWrite);
-  EXPECT_THAT(message_of([&] { Store::open(path(), Store::Access::kWrite); }),
+  EXPECT_THAT(refusal_by_store([&] { Store::open(path(), Store::Access::kWrite); }),
               HasSubstr(fmt::format("pid {}", ::getpid())));
   EXPECT_EQ(reader().steps().size(), 1U);
-  EXPECT_THAT(message_of([&] { reader().rebase(1); }), HasSubstr("reading only"));
+  EXPECT_THAT(refusal_by_store([&] { reader().rebase(1); }), HasSubstr("reading only"));
 }
 
 TEST_F(StoreTest, OtherFoldersAreNotStores) {
-  EXPECT_THAT(message_of([&] { reader(); }), HasSubstr("not an ExCP store"));
+  EXPECT_THAT(refusal_by_store([&] { reader(); }), HasSubstr("not an ExCP store"));
   write_file_atomically(folder / "file.txt", as_bytes("mine"));
-  EXPECT_THAT(message_of([&] { Store::open(folder.path(), Store::Access::kWrite); }), HasSubstr("not an ExCP store"));
+  EXPECT_THAT(refusal_by_store([&] { Store::open(folder.path(), Store::Access::kWrite); }),
+              HasSubstr("not an ExCP store"));
   EXPECT_EQ(folder_content(folder.path()).size(), 1U);
 }
 
 TEST_F(StoreTest, GarbageCollectionKeepsWhatIsNeeded) {
-  Options options = with_lambda(1);
+  Options options = store_with_lambda(1);
   options.key_every = 2;
   pack(7, options);  // keys 1, 4, 7
   Store store = Store::open(path(), Store::Access::kWrite);
@@ -266,7 +268,7 @@ TEST_F(StoreTest, GarbageCollectionKeepsWhatIsNeeded) {
 }
 
 TEST_F(StoreTest, RebasedStepsAndTheirChildrenStayTheSame) {
-  pack(4, with_lambda(1));
+  pack(4, store_with_lambda(1));
   const fs::path third = folder / "third", fourth = folder / "fourth";
   reader().get(3, third);
   reader().get(4, fourth);
@@ -275,21 +277,21 @@ TEST_F(StoreTest, RebasedStepsAndTheirChildrenStayTheSame) {
     store.rebase(3);
     EXPECT_TRUE(store.find(3).key);
     EXPECT_TRUE(store.find(3).lossy);
-    EXPECT_THAT(message_of([&] { store.rebase(3); }), HasSubstr("key frame already"));
+    EXPECT_THAT(refusal_by_store([&] { store.rebase(3); }), HasSubstr("key frame already"));
     EXPECT_THAT(store.collect_garbage({4}), ElementsAre(1, 2));
   }
   EXPECT_THAT(different_files(third, restored(3)), IsEmpty());
   EXPECT_THAT(different_files(fourth, restored(4)), IsEmpty());
   EXPECT_THAT(reader().verify(), testing::Each(testing::Field(&Store::VerifyReport::ok, true)));
-  pack(1, with_lambda(1), true);
+  pack(1, store_with_lambda(1), true);
   EXPECT_EQ(reports.back().info.parent, 4);
 }
 
 TEST_F(StoreTest, ALostManifestIsRebuilt) {
-  pack(4, with_lambda(1));
+  pack(4, store_with_lambda(1));
   const auto before = slurp(path() / "manifest.json");
   fs::remove(path() / "manifest.json");
-  EXPECT_THAT(message_of([&] { Store::open(path(), Store::Access::kWrite); }), HasSubstr("--rebuild-manifest"));
+  EXPECT_THAT(refusal_by_store([&] { Store::open(path(), Store::Access::kWrite); }), HasSubstr("--rebuild-manifest"));
   EXPECT_THAT(Store::rebuild_manifest(path()), IsEmpty());
   EXPECT_EQ(slurp(path() / "manifest.json"), before);
   fs::remove(path() / "steps" / "0000000003.step");
@@ -298,15 +300,15 @@ TEST_F(StoreTest, ALostManifestIsRebuilt) {
 }
 
 TEST_F(StoreTest, NonFiniteValuesAreRefusedOrKeptExactly) {
-  pack(2, with_lambda(1));
+  pack(2, store_with_lambda(1));
   run.advance();
   run.tensors[0].weight[5] = std::nanf("");
   const Checkpoint checkpoint = Checkpoint::open(run.write_in(folder / "run"));
   Store store = Store::open(path(), Store::Access::kWrite);
-  EXPECT_THAT(message_of([&] { store.add(checkpoint, 3, with_lambda(1)); }),
+  EXPECT_THAT(refusal_by_store([&] { store.add(checkpoint, 3, store_with_lambda(1)); }),
               testing::AllOf(HasSubstr("layers.0.weight"), HasSubstr("1 of 20480"), HasSubstr("--allow-nonfinite")));
   EXPECT_EQ(store.steps().size(), 2U);
-  Options options = with_lambda(1);
+  Options options = store_with_lambda(1);
   options.allow_nonfinite = true;
   const AddReport report = store.add(checkpoint, 3, options, true);
   EXPECT_EQ(record(report.tensors, "layers.0.weight").coding, "lossless delta");
@@ -315,12 +317,12 @@ TEST_F(StoreTest, NonFiniteValuesAreRefusedOrKeptExactly) {
 }
 
 TEST_F(StoreTest, NegativeSecondMomentsAreRefused) {
-  pack(1, with_lambda(1));
+  pack(1, store_with_lambda(1));
   run.advance();
   run.tensors[2].second[77] = -1e-9F;
   const Checkpoint checkpoint = Checkpoint::open(run.write_in(folder / "run"));
   Store store = Store::open(path(), Store::Access::kWrite);
-  EXPECT_THAT(message_of([&] { store.add(checkpoint, 2, with_lambda(1)); }), HasSubstr("negative"));
+  EXPECT_THAT(refusal_by_store([&] { store.add(checkpoint, 2, store_with_lambda(1)); }), HasSubstr("negative"));
   EXPECT_THAT(folder_content(path() / "steps"), testing::SizeIs(1));  // no leftover
 }
 
@@ -338,7 +340,7 @@ TEST_F(StoreTest, ASingleFileIsRestoredAsOne) {
   run.write(folder / "state");
   fs::copy_file(folder / "state" / "model.safetensors", folder / "model-1.safetensors");
   Store store = Store::open(path(), Store::Access::kWrite);
-  store.add(Checkpoint::open(folder / "model-1.safetensors"), 1, with_lambda(1));
+  store.add(Checkpoint::open(folder / "model-1.safetensors"), 1, store_with_lambda(1));
   store.get(1, folder / "back.safetensors");
   EXPECT_EQ(slurp(folder / "back.safetensors"), slurp(folder / "model-1.safetensors"));
 }

@@ -42,7 +42,7 @@ std::string record(const std::string& instruction, const std::string& output) {
   return nlohmann::json({{"instruction", instruction}, {"input", ""}, {"output", output}}).dump() + "\n";
 }
 
-void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+void write_text(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
 
 // "say ab" -> "ab ab": something to learn.
 std::vector<Example> some_examples(int count) {
@@ -120,8 +120,8 @@ struct TinyDistillation {
 
 TEST(Reading, TakesTheLastReplyAndCountsWhatDoesNotFit) {
   const TemporaryFolder folder;
-  write(folder / "data.jsonl",
-        record("hi", "there") + record(std::string(200, 'x'), "no") + record("long", std::string(90, 'y')));
+  write_text(folder / "data.jsonl",
+             record("hi", "there") + record(std::string(200, 'x'), "no") + record("long", std::string(90, 'y')));
   ReadingReport report;
   const auto examples = read_examples(folder / "data.jsonl", ByteTokenizer(), nullptr, {60, 80, ""}, report);
   ASSERT_EQ(examples.size(), 2U);
@@ -138,7 +138,7 @@ TEST(Reading, TakesTheLastReplyAndCountsWhatDoesNotFit) {
 
 TEST(Reading, KeepsAnEmptyResponseAsItsEnd) {
   const TemporaryFolder folder;
-  write(folder / "data.jsonl", record("hi", ""));
+  write_text(folder / "data.jsonl", record("hi", ""));
   ReadingReport report;
   const auto examples = read_examples(folder / "data.jsonl", ByteTokenizer(), nullptr, {}, report);
   ASSERT_EQ(examples.size(), 1U);
@@ -149,7 +149,7 @@ TEST(Reading, RefusesWhatIsNoInstruction) {
   const TemporaryFolder folder;
   ReadingReport report;
   const auto message = [&](const std::string& text, const ReadingSettings& settings = {}) {
-    write(folder / "data.jsonl", text);
+    write_text(folder / "data.jsonl", text);
     return refusal([&] { read_examples(folder / "data.jsonl", ByteTokenizer(), nullptr, settings, report); });
   };
   EXPECT_THAT(message("{\"text\": \"plain\"}\n"), HasSubstr("line 1: it is no instruction"));
@@ -162,14 +162,14 @@ TEST(Reading, SpansOfAField) {
   const auto with_spans = [](const std::string& spans) {
     return R"({"instruction": "q", "output": "für das Haus", "spans": )" + spans + "}\n";
   };
-  write(folder / "data.jsonl", "\n" + with_spans("[[0, 3], [4, 12]]"));
+  write_text(folder / "data.jsonl", "\n" + with_spans("[[0, 3], [4, 12]]"));
   ReadingReport report;
   const ReadingSettings settings{.spans_field = "spans"};
   const auto examples = read_examples(folder / "data.jsonl", ByteTokenizer(), nullptr, settings, report);
   // Characters, not bytes: the first three are four bytes. (The blank belongs to what follows.)
   EXPECT_THAT(examples.at(0).spans, testing::ElementsAre(TokenSpan{0, 4}, TokenSpan{4, 13}));
   for (const char* spans : {"[[4, 12], [0, 3]]", "[[3, 1]]", "[[-1, 2]]", "[[0]]", "[0, 3]", "{}"}) {
-    write(folder / "data.jsonl", with_spans(spans));
+    write_text(folder / "data.jsonl", with_spans(spans));
     EXPECT_THAT(refusal([&] { read_examples(folder / "data.jsonl", ByteTokenizer(), nullptr, settings, report); }),
                 HasSubstr("line 1"))
         << spans;
@@ -343,9 +343,9 @@ TEST(Objective, DamagedCheckpointsAreRefused) {
   }
   fs::remove(file);
   EXPECT_THROW(run.trainer->load(folder / "checkpoint"), Error);
-  write(file, bytes.substr(0, bytes.size() / 2));
+  write_text(file, bytes.substr(0, bytes.size() / 2));
   EXPECT_THROW(run.trainer->load(folder / "checkpoint"), Error);
-  write(file, bytes);
+  write_text(file, bytes);
   run.trainer->load(folder / "checkpoint");
   TinyDistillation other(settings_of("kd"));
   EXPECT_THAT(refusal([&] { other.trainer->load(folder / "checkpoint"); }), HasSubstr("is not that of the checkpoint"));
@@ -386,7 +386,7 @@ TEST(Cache, RefusesDamageAndOtherData) {
     bytes.assign(std::istreambuf_iterator<char>(in), {});
   }
   const auto open = [&](const std::string& content) {
-    write(folder / "copy", content);
+    write_text(folder / "copy", content);
     return refusal([&] { TeacherCache(folder / "copy", examples, kVocabulary); });
   };
   for (std::size_t place = 0; place < bytes.size(); place += 7) {

@@ -35,10 +35,10 @@ at::Tensor matrix(const nlohmann::json& json) { return numbers(json.get<std::vec
 at::Tensor vector(const nlohmann::json& json) { return at::tensor(json.get<std::vector<double>>(), at::kDouble); }
 Distributions golden_rows() { return distributions(matrix(golden()["teacher"]), matrix(golden()["student"])); }
 
-const at::Tensor kTeacher = numbers({{3, 1, .5, 0, -1}});
+const at::Tensor kTeacherLogits = numbers({{3, 1, .5, 0, -1}});
 const at::Tensor kStudent = numbers({{1, 2, 0, .5, -.5}});
 
-DivergenceSettings settings_of(const std::string& name) {
+DivergenceSettings divergence_of(const std::string& name) {
   DivergenceSettings settings;
   settings.kind = parse_divergence(name);
   settings.beta = 0.3;
@@ -49,12 +49,12 @@ class Divergences : public testing::TestWithParam<std::string> {};
 
 TEST_P(Divergences, AreThoseOfPyTorch) {
   const auto& expected = golden()[GetParam()];
-  const RowLosses rows = divergence_rows(golden_rows(), settings_of(GetParam()));
+  const RowLosses rows = divergence_rows(golden_rows(), divergence_of(GetParam()));
   EXPECT_LT(largest_difference(rows.losses, vector(expected["losses"])), kExact);
   EXPECT_LT(largest_difference(rows.gradient, matrix(expected["student"])), kExact);
   // fp32, as in training
   const at::Tensor student = matrix(golden()["student"]).to(at::kFloat).requires_grad_();
-  const at::Tensor losses = divergence_loss(matrix(golden()["teacher"]), student, settings_of(GetParam()));
+  const at::Tensor losses = divergence_loss(matrix(golden()["teacher"]), student, divergence_of(GetParam()));
   losses.sum().backward();
   EXPECT_LT(largest_difference(losses, vector(expected["losses"])), 2e-6);
   EXPECT_LT(largest_difference(student.grad(), matrix(expected["student"])), 2e-6);
@@ -64,9 +64,9 @@ TEST_P(Divergences, HaveTheGradientOfDifferences) {
   const at::Tensor teacher = random_logits(3, 7, 1.5, 1), student = random_logits(3, 7, 1.5, 2);
   for (const double temperature : {1.0, 2.5}) {
     const at::Tensor variable = student.clone().requires_grad_();
-    divergence_loss(teacher, variable, settings_of(GetParam()), temperature).sum().backward();
+    divergence_loss(teacher, variable, divergence_of(GetParam()), temperature).sum().backward();
     const at::Tensor expected = differences(student, [&](const at::Tensor& x) {
-      return divergence_loss(teacher, x, settings_of(GetParam()), temperature).sum().item<double>();
+      return divergence_loss(teacher, x, divergence_of(GetParam()), temperature).sum().item<double>();
     });
     EXPECT_LT(largest_difference(variable.grad(), expected), 1e-7) << temperature;
   }
@@ -74,12 +74,12 @@ TEST_P(Divergences, HaveTheGradientOfDifferences) {
 
 TEST_P(Divergences, AreZeroForEqualModelsAndDoNotMindConstants) {
   const at::Tensor logits = random_logits(4, 9, 2, 3);
-  const RowLosses rows = divergence_rows(distributions(logits, logits + 4), settings_of(GetParam()));
+  const RowLosses rows = divergence_rows(distributions(logits, logits + 4), divergence_of(GetParam()));
   EXPECT_LT(rows.losses.abs().max().item<double>(), 1e-12);
   // (The gradient of |p - q| jumps there, with the sign of rounding.)
   EXPECT_LT(GetParam() == "tvd" ? 0.0 : rows.gradient.abs().max().item<double>(), 1e-12);
   const at::Tensor other = random_logits(4, 9, 2, 4);
-  const RowLosses different = divergence_rows(distributions(logits, other), settings_of(GetParam()));
+  const RowLosses different = divergence_rows(distributions(logits, other), divergence_of(GetParam()));
   EXPECT_GT(different.losses.min().item<double>(), 0);
   EXPECT_LT(different.gradient.sum(-1).abs().max().item<double>(), 1e-12);
 }
@@ -88,11 +88,11 @@ TEST_P(Divergences, AreZeroForEqualModelsAndDoNotMindConstants) {
 TEST_P(Divergences, LeaveOutClassesOfProbabilityZero) {
   const double none = -std::numeric_limits<double>::infinity();
   at::Tensor teacher = random_logits(2, 8, 1, 5).to(at::kFloat), student = random_logits(2, 8, 1, 6).to(at::kFloat);
-  const at::Tensor few = divergence_loss(teacher.narrow(1, 0, 6), student.narrow(1, 0, 6), settings_of(GetParam()));
+  const at::Tensor few = divergence_loss(teacher.narrow(1, 0, 6), student.narrow(1, 0, 6), divergence_of(GetParam()));
   teacher.select(1, 6).fill_(none);
   student.narrow(1, 6, 2).fill_(none);
   student.requires_grad_();
-  const at::Tensor all = divergence_loss(teacher, student, settings_of(GetParam()));
+  const at::Tensor all = divergence_loss(teacher, student, divergence_of(GetParam()));
   all.sum().backward();
   EXPECT_LT(largest_difference(all, few), 1e-6);
   EXPECT_EQ(student.grad().narrow(1, 6, 2).abs().max().item<double>(), 0);
@@ -102,7 +102,7 @@ TEST_P(Divergences, LeaveOutClassesOfProbabilityZero) {
 TEST_P(Divergences, StayFiniteFarApart) {
   const at::Tensor teacher = at::tensor({200.F, -200.F, 0.F}).unsqueeze(0);
   const at::Tensor student = at::tensor({-200.F, 200.F, 0.F}).unsqueeze(0).requires_grad_();
-  const at::Tensor loss = divergence_loss(teacher, student, settings_of(GetParam()));
+  const at::Tensor loss = divergence_loss(teacher, student, divergence_of(GetParam()));
   loss.sum().backward();
   EXPECT_TRUE(loss.isfinite().all().item<bool>() && student.grad().isfinite().all().item<bool>());
 }
@@ -114,16 +114,16 @@ INSTANTIATE_TEST_SUITE_P(All, Divergences, testing::ValuesIn(divergence_names())
 });
 
 TEST(Divergence, OfTheWorkedExample) {
-  const Distributions rows = distributions(kTeacher, kStudent);
+  const Distributions rows = distributions(kTeacherLogits, kStudent);
   EXPECT_LT(largest_difference(rows.p, numbers({{.77789352, .10527644, .06385339, .03872904, .01424762}})), 1e-8);
   EXPECT_LT(largest_difference(rows.q, numbers({{.20342477, .55296587, .07483579, .12338336, .0453902}})), 1e-8);
-  EXPECT_NEAR(divergence_rows(rows, settings_of("forward")).losses.item<double>(), .7972423326, kExact);
-  EXPECT_NEAR(divergence_rows(rows, settings_of("reverse")).losses.item<double>(), .8517918354, kExact);
+  EXPECT_NEAR(divergence_rows(rows, divergence_of("forward")).losses.item<double>(), .7972423326, kExact);
+  EXPECT_NEAR(divergence_rows(rows, divergence_of("reverse")).losses.item<double>(), .8517918354, kExact);
 }
 
 TEST(Divergence, BadInputs) {
   EXPECT_NE(refusal([] { parse_divergence("kl"); }).find("skew-forward"), std::string::npos);
-  at::Tensor broken = kTeacher.clone();
+  at::Tensor broken = kTeacherLogits.clone();
   broken[0][2] = std::numeric_limits<double>::quiet_NaN();
   try {
     divergence_loss(broken, kStudent, {});
@@ -150,7 +150,7 @@ BandLosses band_of(const at::Tensor& teacher, const at::Tensor& student, double 
 }
 
 TEST(Band, OfTheWorkedExample) {
-  const BandLosses rank = band_of(kTeacher, kStudent, .2, .8, {.coordinate = BandCoordinate::kRank});
+  const BandLosses rank = band_of(kTeacherLogits, kStudent, .2, .8, {.coordinate = BandCoordinate::kRank});
   EXPECT_NEAR(rank.student.losses.item<double>(), .7654842813, kExact);
   EXPECT_NEAR(rank.kept_mass.item<double>(), .9699637271, kExact);
   EXPECT_LT(
@@ -158,7 +158,7 @@ TEST(Band, OfTheWorkedExample) {
       1e-8);
   EXPECT_NEAR(rank.lower.item<double>(), -.0543545802, kExact);
   EXPECT_NEAR(rank.upper.item<double>(), .5157665114, kExact);
-  const BandLosses log_rank = band_of(kTeacher, kStudent, .2, .8);
+  const BandLosses log_rank = band_of(kTeacherLogits, kStudent, .2, .8);
   EXPECT_NEAR(log_rank.student.losses.item<double>(), .7847852964, kExact);
   EXPECT_NEAR(log_rank.kept_mass.item<double>(), .9691385867, kExact);
 }
@@ -166,9 +166,9 @@ TEST(Band, OfTheWorkedExample) {
 // Documents that the literal form is no divergence: without its target term the sum is negative.
 TEST(Band, UnnormalisedSumsCanBeNegative) {
   const BandLosses raw =
-      band_of(kTeacher, kStudent, .2, .8, {.coordinate = BandCoordinate::kRank, .renormalise = false});
+      band_of(kTeacherLogits, kStudent, .2, .8, {.coordinate = BandCoordinate::kRank, .renormalise = false});
   EXPECT_NEAR(raw.student.losses.item<double>(), .8380069152, kExact);
-  const Distributions rows = distributions(kTeacher, kStudent);
+  const Distributions rows = distributions(kTeacherLogits, kStudent);
   const double target = (rows.p[0][0] * (rows.log_p[0][0] - rows.log_q[0][0])).item<double>();
   EXPECT_NEAR(raw.student.losses.item<double>() - target, -.2054, 1e-4);
 }
@@ -263,8 +263,8 @@ TEST(Band, CollapsesUnlessItsMassHasAFloor) {
 }
 
 TEST(Span, OfTheWorkedExample) {
-  const Distributions rows =
-      distributions(at::cat({kTeacher, numbers({{0, 0, 0, 2, 1}})}), at::cat({kStudent, numbers({{0, 1, 0, 0, 0}})}));
+  const Distributions rows = distributions(at::cat({kTeacherLogits, numbers({{0, 0, 0, 2, 1}})}),
+                                           at::cat({kStudent, numbers({{0, 1, 0, 0, 0}})}));
   const at::Tensor teacher = rows.p[0] * rows.p[1], student = rows.q[0] * rows.q[1];
   EXPECT_LT(largest_difference(teacher, numbers({{.05934794, .00803187, .00487158, .02183289, .00295476}})[0]), 1e-8);
   EXPECT_LT(largest_difference(student, numbers({{.03027929, .22373534, .01113913, .01836532, .00675622}})[0]), 1e-8);

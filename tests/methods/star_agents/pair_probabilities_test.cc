@@ -17,13 +17,13 @@ namespace {
 using testing::DoubleNear;
 using testing::ElementsAre;
 
-auto near(double value) { return DoubleNear(value, 5e-7); }
+auto near_to(double value) { return DoubleNear(value, 5e-7); }
 
 TEST(PairProbabilities, RewardsTheWinner) {
   PairProbabilities p(4);
   p.reward(1, 0.4, 0.1);
   EXPECT_THAT(std::vector(p.values().begin(), p.values().end()),
-              ElementsAre(near(0.240385), near(0.278846), near(0.240385), near(0.240385)));
+              ElementsAre(near_to(0.240385), near_to(0.278846), near_to(0.240385), near_to(0.240385)));
 }
 
 TEST(PairProbabilities, NormalisesOnceForSeveralRewards) {
@@ -33,9 +33,9 @@ TEST(PairProbabilities, NormalisesOnceForSeveralRewards) {
   one_by_one.reward(1, 0.4, 0.1);
   one_by_one.reward(3, 0.1, 0.1);
   EXPECT_THAT(std::vector(together.values().begin(), together.values().end()),
-              ElementsAre(near(0.238095), near(0.276190), near(0.238095), near(0.247619)));
+              ElementsAre(near_to(0.238095), near_to(0.276190), near_to(0.238095), near_to(0.247619)));
   EXPECT_THAT(std::vector(one_by_one.values().begin(), one_by_one.values().end()),
-              ElementsAre(near(0.238005), near(0.276085), near(0.238005), near(0.247906)));
+              ElementsAre(near_to(0.238005), near_to(0.276085), near_to(0.238005), near_to(0.247906)));
   EXPECT_TRUE(std::equal(together.values().begin(), together.values().end(), reversed.values().begin()));
 }
 

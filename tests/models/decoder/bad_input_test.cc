@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/golden_models.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
@@ -22,7 +23,7 @@ using testing::HasSubstr;
 using testing_support::refusal;
 using testing_support::TemporaryFolder;
 
-const fs::path kGolden = fs::path(KINGLET_SOURCE_DIR) / "tests/golden/models";
+using testing_support::kGoldenModels;
 
 std::string config_error(const std::string& json) {
   return refusal([&] { parse_decoder_config(json, "config.json"); });
@@ -60,7 +61,7 @@ class ModelFolder : public testing::Test {
   fs::path copy(const std::string& name) const {
     const fs::path to = folder / name;
     fs::create_directories(to);
-    for (const char* file : {"config.json", "model.safetensors"}) fs::copy_file(kGolden / name / file, to / file);
+    for (const char* file : {"config.json", "model.safetensors"}) fs::copy_file(kGoldenModels / name / file, to / file);
     return to;
   }
   static void edit(const fs::path& file, const std::string& from, const std::string& to) {
@@ -75,7 +76,8 @@ class ModelFolder : public testing::Test {
 
 TEST_F(ModelFolder, OfAnotherFamily) {
   const fs::path model = copy("llama2");
-  fs::copy_file(kGolden / "gpt_neox" / "config.json", model / "config.json", fs::copy_options::overwrite_existing);
+  fs::copy_file(kGoldenModels / "gpt_neox" / "config.json", model / "config.json",
+                fs::copy_options::overwrite_existing);
   EXPECT_THAT(refusal([&] { load_decoder(model); }), HasSubstr("gpt_neox.embed_in.weight is missing"));
 }
 
@@ -94,7 +96,7 @@ TEST_F(ModelFolder, WithLayersThatTheConfigDoesNotHave) {
 
 TEST_F(ModelFolder, WithoutAShard) {
   const fs::path out = folder / "sharded";
-  save_decoder(out, *load_decoder(kGolden / "llama2"), {}, 20'000);
+  save_decoder(out, *load_decoder(kGoldenModels / "llama2"), {}, 20'000);
   for (const auto& file : fs::directory_iterator(out)) {
     if (file.path().filename().string().starts_with("model-00002-of-")) fs::remove(file);
   }
@@ -109,7 +111,7 @@ TEST_F(ModelFolder, WithoutWeightsOrConfig) {
 }
 
 TEST_F(ModelFolder, UsedWithTokensItDoesNotHave) {
-  const auto decoder = load_decoder(kGolden / "gpt2");
+  const auto decoder = load_decoder(kGoldenModels / "gpt2");
   const auto run = [&](const at::Tensor& tokens) {
     return refusal([&] { decoder->forward({tokens, {}, {}, nullptr}); });
   };
@@ -121,7 +123,7 @@ TEST_F(ModelFolder, UsedWithTokensItDoesNotHave) {
 TEST_F(ModelFolder, GgufOfAnotherArchitecture) {
   fs::create_directories(folder.path());
   const fs::path path = folder / "x.gguf";
-  Bytes bytes = read_file(kGolden / "llama2" / "model.gguf");
+  Bytes bytes = read_file(kGoldenModels / "llama2" / "model.gguf");
   std::string text(as_text(bytes));
   const std::size_t at = text.find("llama");
   ASSERT_NE(at, std::string::npos);

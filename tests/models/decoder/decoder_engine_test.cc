@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/golden_models.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/base/rng.h"
 #include "kinglet/models/decoder/generation.h"
@@ -20,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kGolden = fs::path(KINGLET_SOURCE_DIR) / "tests/golden/models";
+using testing_support::kGoldenModels;
 
 // What an engine said about one sequence.
 struct Heard {
@@ -112,7 +114,7 @@ TEST_P(EngineOf, WhateverJoinsAndLeavesTokensAreThoseOfEachAlone) {
   const std::vector<TokenRequest> requests = mixed_requests(25);
   std::vector<Generation> expected;
   {
-    const auto decoder = load_decoder(kGolden / GetParam());
+    const auto decoder = load_decoder(kGoldenModels / GetParam());
     for (const TokenRequest& request : requests) expected.push_back(alone(*decoder, request));
   }
   EngineOptions options;
@@ -120,7 +122,7 @@ TEST_P(EngineOf, WhateverJoinsAndLeavesTokensAreThoseOfEachAlone) {
   options.prompt_piece = 5;
   options.shortest_prefix = 1;
   Listener listener;
-  const auto engine = make_decoder_engine(load_decoder(kGolden / GetParam()), options);
+  const auto engine = make_decoder_engine(load_decoder(kGoldenModels / GetParam()), options);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     if (i == 10) listener.wait_for_tokens(4, 2);
     TokenRequest request = requests[i];
@@ -148,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(Families, EngineOf,
 
 class DecoderEngineTest : public testing::Test {
  protected:
-  std::shared_ptr<Decoder> decoder = load_decoder(kGolden / "llama3");
+  std::shared_ptr<Decoder> decoder = load_decoder(kGoldenModels / "llama3");
   Listener listener;
   const std::vector<TokenId> prompt = {5, 17, 3, 9, 40, 41, 42, 43, 44, 45, 46, 8};
 };

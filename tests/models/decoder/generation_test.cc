@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/golden_models.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/io/safetensors.h"
 #include "kinglet/models/decoder/model_folder.h"
@@ -20,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using Prompts = std::vector<std::vector<TokenId>>;
 
-const fs::path kGolden = fs::path(KINGLET_SOURCE_DIR) / "tests/golden/models";
+using testing_support::kGoldenModels;
 const Prompts kPrompts = {{5, 17, 3}, {9}, {40, 41, 42, 43, 44, 45, 46, 8}, {12, 60, 31, 7, 7}};
 
 GenerationOptions greedy(std::int64_t tokens) {
@@ -45,12 +47,12 @@ Prompts tokens_of(const std::vector<Generation>& all) {
 
 class GenerationOf : public testing::TestWithParam<const char*> {
  protected:
-  GenerationOf() : decoder(load_decoder(kGolden / GetParam())) {}
+  GenerationOf() : decoder(load_decoder(kGoldenModels / GetParam())) {}
   std::shared_ptr<Decoder> decoder;
 };
 
 TEST_P(GenerationOf, ContinuesAsTransformersDoes) {
-  const SafetensorsFile file(kGolden / GetParam() / "expected.safetensors");
+  const SafetensorsFile file(kGoldenModels / GetParam() / "expected.safetensors");
   std::vector<TokenId> expected;
   for (const TensorView& view : file.tensors()) {
     if (view.name != "generated") continue;
@@ -113,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(Families, GenerationOf,
 
 class GenerationTest : public testing::Test {
  protected:
-  std::shared_ptr<Decoder> decoder = load_decoder(kGolden / "llama3");
+  std::shared_ptr<Decoder> decoder = load_decoder(kGoldenModels / "llama3");
 };
 
 TEST_F(GenerationTest, EndsBehindEos) {

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/golden_models.h"
 #include "tests/support/temporary_folder.h"
 
 #include "kinglet/base/error.h"
@@ -21,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing_support::TemporaryFolder;
 
-const fs::path kGolden = fs::path(KINGLET_SOURCE_DIR) / "tests/golden/models";
+using testing_support::kGoldenModels;
 
 // Relative to the largest logit: products are summed in another order than PyTorch's.
 constexpr double kTolerance = 1e-5;
@@ -41,7 +42,7 @@ double difference(const at::Tensor& a, const at::Tensor& b) {
 
 class GoldenDecoder : public testing::TestWithParam<const char*> {
  protected:
-  GoldenDecoder() : expected(kGolden / GetParam()), decoder(load_decoder(kGolden / GetParam())) {}
+  GoldenDecoder() : expected(kGoldenModels / GetParam()), decoder(load_decoder(kGoldenModels / GetParam())) {}
 
   at::Tensor logits(const DecoderInput& input) { return decoder->logits(decoder->forward(input)); }
 
@@ -102,7 +103,7 @@ TEST_P(GoldenDecoder, SurvivesSaving) {
     const auto again = load_decoder(out);
     EXPECT_TRUE(at::equal(again->logits(again->forward({expected["tokens"], {}, {}, nullptr})), before));
     std::map<std::string, std::vector<std::int64_t>> ours, theirs;
-    const ModelWeights written = ModelWeights::open(out), original = ModelWeights::open(kGolden / GetParam());
+    const ModelWeights written = ModelWeights::open(out), original = ModelWeights::open(kGoldenModels / GetParam());
     for (const auto& [name, view] : written.tensors()) ours[name] = view.shape;
     for (const auto& [name, view] : original.tensors()) theirs[name] = view.shape;
     EXPECT_EQ(ours, theirs);
@@ -110,7 +111,7 @@ TEST_P(GoldenDecoder, SurvivesSaving) {
 }
 
 TEST_P(GoldenDecoder, HalfPrecisionWeightsStayClose) {
-  const auto halves = load_decoder(kGolden / GetParam(), WeightType::kBFloat16);
+  const auto halves = load_decoder(kGoldenModels / GetParam(), WeightType::kBFloat16);
   const at::Tensor result = halves->logits(halves->forward({expected["tokens"], {}, {}, nullptr}));
   EXPECT_LT(difference(result, expected["logits"]), 0.05);
 }
@@ -146,7 +147,7 @@ class GoldenGguf : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenGguf, GivesTheSameModel) {
   const at::NoGradGuard no_grad;
-  const fs::path folder = kGolden / GetParam();
+  const fs::path folder = kGoldenModels / GetParam();
   const Expected expected(folder);
   const auto decoder = load_gguf_decoder(folder / "model.gguf");
   EXPECT_LT(difference(decoder->logits(decoder->forward({expected["tokens"], {}, {}, nullptr})), expected["logits"]),

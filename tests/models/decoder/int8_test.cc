@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/golden_models.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/models/decoder/generation.h"
 #include "kinglet/models/decoder/model_folder.h"
@@ -16,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kGolden = fs::path(KINGLET_SOURCE_DIR) / "tests/golden/models";
+using testing_support::kGoldenModels;
 
 double relative_error(const at::Tensor& value, const at::Tensor& expected) {
   return ((value - expected).norm() / expected.norm()).item<double>();
@@ -48,8 +50,8 @@ class Int8Of : public testing::TestWithParam<const char*> {};
 
 TEST_P(Int8Of, LogitsStayClose) {
   const at::NoGradGuard no_grad;
-  const auto exact = load_decoder(kGolden / GetParam());
-  const auto rounded = load_decoder(kGolden / GetParam(), WeightType::kInt8);
+  const auto exact = load_decoder(kGoldenModels / GetParam());
+  const auto rounded = load_decoder(kGoldenModels / GetParam(), WeightType::kInt8);
   EXPECT_TRUE(rounded->is_int8());
   rounded->round_to_int8();  // once is enough
   DecoderInput input;
@@ -61,7 +63,7 @@ TEST_P(Int8Of, LogitsStayClose) {
 INSTANTIATE_TEST_SUITE_P(Families, Int8Of, testing::Values("llama3", "gemma3", "gpt2", "gpt_neox", "qwen3", "opt"));
 
 TEST(Int8, IsNeitherTrainedNorSaved) {
-  const auto decoder = load_decoder(kGolden / "llama3", WeightType::kInt8);
+  const auto decoder = load_decoder(kGoldenModels / "llama3", WeightType::kInt8);
   EXPECT_THROW(save_decoder(fs::path(testing::TempDir()) / "int8_model", *decoder), Error);
   const nn::Int8Matrix rounded = nn::quantize_int8(torch::randn({4, 8}));
   const at::Tensor x = torch::randn({2, 8}).requires_grad_(true);

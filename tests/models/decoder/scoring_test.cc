@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/golden_models.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/nn/torch.h"
@@ -14,7 +16,7 @@
 namespace kinglet {
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(KINGLET_SOURCE_DIR) / "tests/golden/models";
+using testing_support::kGoldenModels;
 
 std::vector<TokenId> some_tokens(std::size_t count, std::uint32_t seed) {
   std::vector<TokenId> tokens;
@@ -38,7 +40,7 @@ class Scoring : public testing::Test {
     }
     return values;
   }
-  std::shared_ptr<Decoder> decoder = load_decoder(kGolden / "qwen3");
+  std::shared_ptr<Decoder> decoder = load_decoder(kGoldenModels / "qwen3");
 };
 
 TEST_F(Scoring, OfABatchIsThatOfEveryText) {

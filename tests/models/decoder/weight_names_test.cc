@@ -13,14 +13,14 @@ namespace {
 
 DecoderConfig tiny(Family family) {
   const std::string name(family_name(family));
-  std::string json = R"({"model_type": ")" + name + R"(", "vocab_size": 40, )";
+  std::string text = R"({"model_type": ")" + name + R"(", "vocab_size": 40, )";
   if (family == Family::kGpt2) {
-    json += R"("n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 32})";
+    text += R"("n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 32})";
   } else {
-    json += R"("hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+    text += R"("hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
                "ffn_dim": 24, "max_position_embeddings": 32, "head_dim": 8})";
   }
-  return parse_decoder_config(json, "config.json");
+  return parse_decoder_config(text, "config.text");
 }
 
 class WeightNames : public testing::TestWithParam<Family> {};
