@@ -19,7 +19,7 @@ using testing_support::refusal;
 
 const nlohmann::json& rouge_golden() {
   static const nlohmann::json document = [] {
-    std::ifstream file(std::string(KINGLET_SOURCE_DIR) + "/tests/rouge_golden/text/rouge.document");
+    std::ifstream file(std::string(KINGLET_SOURCE_DIR) + "/tests/golden/text/rouge.json");
     return nlohmann::json::parse(file);
   }();
   return document;

@@ -1,5 +1,5 @@
 // Tokenizers of every family against the ids and texts of the software that defines them
-// (tests/tokenizer_golden/text/make_tokenizers.py).
+// (tests/golden/text/make_tokenizers.py).
 #include <nlohmann/json.hpp>
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 std::filesystem::path tokenizer_golden(const std::string& name) {
-  return std::filesystem::path(KINGLET_SOURCE_DIR) / "tests/tokenizer_golden/text" / name;
+  return std::filesystem::path(KINGLET_SOURCE_DIR) / "tests/golden/text" / name;
 }
 json read_json(const std::string& name) { return json::parse(as_text(read_file(tokenizer_golden(name)))); }
 

@@ -132,10 +132,10 @@ double top(const DrawnNode& node) { return kMargin + kDown * node.layer; }
 std::string circle(const DrawnNode& node, std::size_t order, double largest) {
   const bool failed = node.kind == "answer" && !node.kept && node.text.empty();
   std::string look = node.note.starts_with("dropped") || failed ? "bad"
-                     : !node.kept                               ? "shortened"
+                     : !node.kept                               ? "cut"
                      : node.on_path                             ? "won"
                                                                 : "live";
-  if (node.kind == "refusal") look = "shortened";
+  if (node.kind == "refusal") look = "cut";
   if (node.corrected) look += " fixed";
   const double size = node.has_score && largest > 0 ? 4 + 5 * std::clamp(node.score / largest, 0.0, 1.0) : 5;
   return fmt::format(
@@ -172,7 +172,7 @@ std::string tree_svg(const Json& tree, int number) {
         "{:.1f} {:.1f}'/>\n",
         node.on_path ? " won"
         : node.kept  ? ""
-                     : " shortened",
+                     : " cut",
         delay_of(i), above.x, top(above), above.x, middle, node.x, middle, node.x, top(node));
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) svg += circle(nodes[i], i, largest);

@@ -20,7 +20,7 @@ DecoderConfig tiny(Family family) {
     text += R"("hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
                "ffn_dim": 24, "max_position_embeddings": 32, "head_dim": 8})";
   }
-  return parse_decoder_config(text, "config.text");
+  return parse_decoder_config(text, "config.json");
 }
 
 class WeightNames : public testing::TestWithParam<Family> {};
