@@ -82,8 +82,9 @@ struct LocalModel::Call {
   std::string failure;                           // of submit()
 };
 
-LocalModel::LocalModel(LocalEngine parts)
+LocalModel::LocalModel(LocalEngine parts, CostMeter* meter)
     : parts_(std::move(parts)),
+      meter_(meter),
       bytes_(std::make_unique<TokenBytes>(*parts_.tokenizer)),
       events_(std::make_shared<Events>()) {
   if (!parts_.chat_template) refuse(parts_.name, "the model has no chat template", "use one that was tuned for chat");
@@ -237,6 +238,7 @@ void LocalModel::end_with(CallId id, ChatReply reply) {
   reply.model = parts_.name;
   reply.attempts = call->sequence != 0 ? 1 : 0;
   reply.seconds = Clock::now() - call->start;
+  if (meter_ != nullptr) meter_->add(call->request.role, parts_.name, reply);
   call->callbacks.on_reply(std::move(reply));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kinglet/llm/chat_model.h"
+#include "kinglet/llm/cost.h"
 #include "kinglet/models/decoder/token_engine.h"
 #include "kinglet/text/chat_template.h"
 #include "kinglet/text/token_bytes.h"
@@ -32,8 +33,9 @@ struct LocalEngine {
 // a request that needs them fails with a clear error in its reply, and so does one that is too long.
 class LocalModel : public ChatModel {
  public:
-  // Raises Error (bad input) for a model without a chat template.
-  explicit LocalModel(LocalEngine parts);
+  // `meter` counts the calls; it may be missing and must outlive the model. Raises Error (bad input) for a model without
+  // a chat template.
+  explicit LocalModel(LocalEngine parts, CostMeter* meter = nullptr);
   ~LocalModel() override;  // cancels what is open; no callback comes any more
 
   CallId submit(ChatRequest request, ChatCallbacks callbacks) override;
@@ -52,6 +54,7 @@ class LocalModel : public ChatModel {
   void end_with(CallId id, ChatReply reply);
 
   LocalEngine parts_;
+  CostMeter* meter_;
   std::unique_ptr<const TokenBytes> bytes_;
   std::shared_ptr<Events> events_;  // shared with the engine's thread
   std::map<CallId, std::unique_ptr<Call>> calls_;

@@ -9,15 +9,14 @@
 namespace kinglet {
 namespace {
 
-constexpr std::int32_t kApplicationId = 0x4B4E5243;  // "KNRC"
+constexpr std::int32_t kCacheId = 0x4B4E5243;  // "KNRC"
 constexpr std::int32_t kVersion = 1;
-constexpr int kStoresACommit = 256;
 
 }  // namespace
 
 struct ReplyCache::Database {
   explicit Database(const std::filesystem::path& path) : file(path, SqliteDatabase::Durability::kOrdered) {
-    file.prepare_schema(kApplicationId, kVersion, "CREATE TABLE replies(key TEXT PRIMARY KEY, reply TEXT NOT NULL)");
+    file.prepare_schema(kCacheId, kVersion, "CREATE TABLE replies(key TEXT PRIMARY KEY, reply TEXT NOT NULL)");
     statements = std::make_unique<Statements>(file);
   }
   struct Statements {
@@ -31,7 +30,8 @@ struct ReplyCache::Database {
   int uncommitted = 0;
 };
 
-ReplyCache::ReplyCache(const std::filesystem::path& path) : database_(std::make_unique<Database>(path)) {}
+ReplyCache::ReplyCache(const std::filesystem::path& path, int stores_a_commit)
+    : database_(std::make_unique<Database>(path)), stores_a_commit_(stores_a_commit) {}
 
 ReplyCache::~ReplyCache() {
   try {
@@ -54,7 +54,7 @@ void ReplyCache::store(const std::string& key, const ChatReply& reply) {
   if (database_->uncommitted++ == 0) database_->file.run("BEGIN IMMEDIATE");
   const std::string text = reply_to_json(reply).dump(-1, ' ', false, Json::error_handler_t::replace);
   database_->statements->store.bind(0, std::string_view(key)).bind(1, std::string_view(text)).run();
-  if (database_->uncommitted >= kStoresACommit) commit();
+  if (database_->uncommitted >= stores_a_commit_) commit();
 }
 
 void ReplyCache::commit() {

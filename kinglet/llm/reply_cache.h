@@ -18,8 +18,9 @@ namespace kinglet {
 
 class ReplyCache {
  public:
-  // Opens or creates an SQLite file. Several processes may share it. Raises Error: bad input for another kind of file.
-  explicit ReplyCache(const std::filesystem::path& path);
+  // Opens or creates an SQLite file. Several processes may share it. A process that is killed loses up to
+  // `stores_a_commit` - 1 replies. Raises Error: bad input for another kind of file.
+  explicit ReplyCache(const std::filesystem::path& path, int stores_a_commit = 256);
   ~ReplyCache();  // commits
 
   std::optional<ChatReply> find(const std::string& key);
@@ -30,6 +31,7 @@ class ReplyCache {
  private:
   struct Database;
   std::unique_ptr<Database> database_;
+  const int stores_a_commit_;
 };
 
 // A model behind a cache. Without an inner model it only replays: a call that is not recorded fails.

@@ -11,6 +11,7 @@ std::string_view type_of(int status) {
       return "requests";
     case 500:
     case 501:
+    case 502:
     case 503:
       return "server_error";
     default:

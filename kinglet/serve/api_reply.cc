@@ -124,6 +124,14 @@ std::string ReplyFormat::end_event(std::int64_t index, std::string_view finish_r
 
 std::string ReplyFormat::usage_event(const ReplyUsage& usage) const { return chunk(Json::array(), &usage); }
 
+std::string ReplyFormat::reasoning_event(const Json& event) const {
+  Json document = head("chat.completion.chunk");
+  document["choices"] = Json::array();
+  document["reasoning"] = event;
+  if (setting_.include_usage) document["usage"] = nullptr;
+  return fmt::format("data: {}\n\n", dump(document));
+}
+
 std::string ReplyFormat::error_event(std::string_view error_body) { return fmt::format("data: {}\n\n", error_body); }
 
 Json ReplyFormat::choice(std::int64_t index, const TextPiece& whole, std::string_view finish_reason) const {
@@ -137,10 +145,11 @@ Json ReplyFormat::choice(std::int64_t index, const TextPiece& whole, std::string
   return choice;
 }
 
-std::string ReplyFormat::document(const Json& choices, const ReplyUsage& usage) const {
+std::string ReplyFormat::document(const Json& choices, const ReplyUsage& usage, const Json& reasoning) const {
   Json document = head(setting_.chat ? "chat.completion" : "text_completion");
   document["choices"] = choices;
   document["usage"] = usage_json(usage);
+  if (!reasoning.is_null()) document["reasoning"] = reasoning;
   return dump(document);
 }
 

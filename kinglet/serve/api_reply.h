@@ -32,12 +32,14 @@ class ReplyFormat {
   std::string event(std::int64_t index, const TextPiece& piece) const;
   std::string end_event(std::int64_t index, std::string_view finish_reason) const;
   std::string usage_event(const ReplyUsage& usage) const;
+  // What a forest of reasoning trees does; for clients that asked to look on.
+  std::string reasoning_event(const Json& event) const;
   static std::string error_event(std::string_view error_body);
   static constexpr std::string_view kDone = "data: [DONE]\n\n";
 
   // A whole answer.
   Json choice(std::int64_t index, const TextPiece& whole, std::string_view finish_reason) const;
-  std::string document(const Json& choices, const ReplyUsage& usage) const;
+  std::string document(const Json& choices, const ReplyUsage& usage, const Json& reasoning = nullptr) const;
 
  private:
   Json head(std::string_view object) const;

@@ -49,6 +49,8 @@ void read_stop(const RequestFields& fields, GenerationRequest& request) {
 
 void read_sampling(const RequestFields& fields, GenerationRequest& request) {
   TokenChoice& choice = request.choice;
+  request.has_temperature = fields.has("temperature");
+  request.has_top_p = fields.has("top_p");
   choice.temperature = fields.number("temperature", 0.0, 2.0).value_or(1.0);
   choice.top_p = fields.number("top_p", 0.0, 1.0).value_or(1.0);
   if (choice.top_p == 0.0) choice.top_p = std::numeric_limits<double>::min();  // the most likely token alone
@@ -201,6 +203,13 @@ ChatCompletionRequest read_chat_request(std::string_view body) {
     request.messages.push_back(read_message(RequestFields((*messages)[i], fmt::format("messages[{}]", i))));
   }
   read_template_values(fields, request);
+  const nlohmann::json* reasoning = fields.find("reasoning");
+  if (reasoning != nullptr && *reasoning == true) {
+    request.reasoning = nlohmann::json::object();
+  } else if (reasoning != nullptr && *reasoning != false) {
+    if (!reasoning->is_object()) throw fields.wrong("reasoning", "expected an object, true or false", "invalid_type");
+    request.reasoning = *reasoning;
+  }
   return request;
 }
 

@@ -21,7 +21,7 @@ struct GenerationRequest {
   std::string model;  // empty: whichever is served
   std::optional<std::int64_t> max_tokens;
   TokenChoice choice;
-  bool has_seed = false;
+  bool has_seed = false, has_temperature = false, has_top_p = false;
   std::int64_t n = 1;
   std::vector<std::string> stop;
   bool stream = false;
@@ -33,6 +33,7 @@ struct GenerationRequest {
 struct ChatCompletionRequest : GenerationRequest {
   Json messages;                          // {"role", "content"} and perhaps "name"; contents are texts
   Json template_values = Json::object();  // chat_template_kwargs: more variables of the template
+  std::optional<nlohmann::json> reasoning;  // the field of this name: an object; reasoning_request.h reads it
 };
 
 struct TextCompletionRequest : GenerationRequest {

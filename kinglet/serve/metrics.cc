@@ -68,6 +68,13 @@ void ServeMetrics::add_sequence(const SequenceResult& result, double seconds) {
   whole_.add(seconds);
 }
 
+void ServeMetrics::add_forest(std::int64_t calls, std::int64_t completion_tokens) {
+  const std::lock_guard lock(mutex_);
+  ++forests_;
+  forest_calls_ += calls;
+  forest_tokens_ += completion_tokens;
+}
+
 std::string ServeMetrics::print(const EngineState& engine, const Gauges& gauges) const {
   const std::lock_guard lock(mutex_);
   std::string out;
@@ -88,6 +95,10 @@ std::string ServeMetrics::print(const EngineState& engine, const Gauges& gauges)
   print_one(out, "kinglet_sequences_running", "gauge", "Sequences in the batch.", engine.running);
   print_one(out, "kinglet_sequences_open", "gauge", "Sequences that clients wait for.", gauges.open_sequences);
   print_one(out, "kinglet_http_connections", "gauge", "Open connections.", gauges.connections);
+  print_one(out, "kinglet_forests_total", "counter", "Ended forests of reasoning trees.", forests_);
+  print_one(out, "kinglet_forest_calls_total", "counter", "Calls of ended forests.", forest_calls_);
+  print_one(out, "kinglet_forest_tokens_total", "counter", "New tokens of ended forests.", forest_tokens_);
+  print_one(out, "kinglet_forests_open", "gauge", "Forests that clients wait for.", gauges.open_forests);
   wait_.print(out, "kinglet_queue_seconds", "Until a sequence's prompt is begun.");
   first_token_.print(out, "kinglet_time_to_first_token_seconds", "From a sequence's arrival to its first token.");
   per_token_.print(out, "kinglet_time_per_output_token_seconds", "Mean time of a sequence's tokens behind the first.");

@@ -31,16 +31,19 @@ class ServeMetrics {
   struct Gauges {
     std::int64_t open_sequences = 0;  // admitted and not ended
     std::size_t connections = 0;
+    std::int64_t open_forests = 0;
   };
 
   void add_request(const std::string& route, int status);
   void add_sequence(const SequenceResult& result, double seconds);
+  void add_forest(std::int64_t calls, std::int64_t completion_tokens);
   std::string print(const EngineState& engine, const Gauges& gauges) const;
 
  private:
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, std::uint64_t> requests_;
   std::map<std::string, std::uint64_t> ends_;
+  std::int64_t forests_ = 0, forest_calls_ = 0, forest_tokens_ = 0;
   Histogram wait_, first_token_, per_token_, whole_;
 };
 

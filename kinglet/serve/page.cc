@@ -9,6 +9,8 @@ constexpr PageFile kFiles[] = {
     {"/", "text/html; charset=utf-8", page_content::k_index_html},
     {"/page.css", "text/css; charset=utf-8", page_content::k_page_css},
     {"/page.js", "text/javascript; charset=utf-8", page_content::k_page_js},
+    {"/forest.js", "text/javascript; charset=utf-8", page_content::k_forest_js},
+    {"/tree.js", "text/javascript; charset=utf-8", page_content::k_tree_js},
     {"/stream.js", "text/javascript; charset=utf-8", page_content::k_stream_js},
     {"/tokens.js", "text/javascript; charset=utf-8", page_content::k_tokens_js},
     {"/icon.svg", "image/svg+xml", page_content::k_icon_svg},

@@ -29,6 +29,11 @@ void run_server(TokenEngine& engine, ServedModel model, const ServerSettings& se
   ApiOptions api = settings.api;
   api.loopback = is_loopback(settings.http.host);
   ApiService service(engine, std::move(model), std::move(api));
+  serve_until(service, settings, listening, stop);
+}
+
+void serve_until(ApiFrame& service, const ServerSettings& settings,
+                 const std::function<void(const HttpServer& server)>& listening, const std::function<bool()>& stop) {
   HttpServer server(
       settings.http, [&](const auto& request, const auto& exchange) { service.handle(request, exchange); },
       [&](int status, std::string_view message) { return service.refusal(status, message); });

@@ -21,6 +21,10 @@ struct ServerSettings {
 void run_server(TokenEngine& engine, ServedModel model, const ServerSettings& settings,
                 const std::function<void(const HttpServer& server)>& listening, const std::function<bool()>& stop);
 
+// The same for any service; its options must know whether the address is a loopback one.
+void serve_until(ApiFrame& service, const ServerSettings& settings,
+                 const std::function<void(const HttpServer& server)>& listening, const std::function<bool()>& stop);
+
 // Whether only programs of this machine reach a server on this address.
 bool is_loopback(const std::string& host);
 

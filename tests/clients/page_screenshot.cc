@@ -1,5 +1,7 @@
 // Makes the picture of the web page in docs/: build/tests/page_screenshot FILE.png [light|dark [URL]].
-// Without the address of a page, a scripted model answers.
+// Without the address of a page, a scripted model answers. The picture of a forest:
+//   build/kinglet reason serve --simulate --port 8090
+//   build/tests/page_screenshot FILE.png light 'http://127.0.0.1:8090/?prompt=4%209%2010%2013&task=game24&trees=8&seed=3'
 #include <cstdio>
 #include <string>
 
@@ -43,11 +45,13 @@ int main(int argc, char** argv) {
                                    "/?prompt=What%20is%20a%20kinglet%3F&seed=1");
   if (argc > 2) browser.emulate({{{"name", "prefers-color-scheme"}, {"value", argv[2]}}});
   if (!browser.wait_until("document.body?.dataset.state === 'done'", 60)) return 1;
-  const auto box = browser.evaluate(
-      "(() => { const all = [...document.querySelectorAll('.token')]; const b = all[Math.floor(all.length * 0.62)]"
-      ".getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()");
-  browser.move_mouse(box[0], box[1]);
-  if (!browser.wait_until("!document.getElementById('tip').hidden")) return 1;
+  if (browser.evaluate("document.querySelector('.token') !== null")) {
+    const auto box = browser.evaluate(
+        "(() => { const all = [...document.querySelectorAll('.token')]; const b = all[Math.floor(all.length * 0.62)]"
+        ".getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()");
+    browser.move_mouse(box[0], box[1]);
+    if (!browser.wait_until("!document.getElementById('tip').hidden")) return 1;
+  }
   const std::string png = from_base64(browser.screenshot());
   write_file_atomically(argv[1], as_bytes(png));
   std::printf("%zu bytes\n", png.size());

@@ -6,7 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/browser.h"
+#include "tests/support/proxy_server.h"
 #include "tests/support/test_server.h"
+
+#include "kinglet/llm/scripted_model.h"
+#include "kinglet/methods/fot/simulated_model.h"
 
 namespace kinglet {
 namespace {
@@ -120,6 +124,37 @@ TEST_F(PageInBrowser, ContinuesAText) {
   browser.open_page(address(server, "?prompt=a&mode=text&max_tokens=5"));
   ASSERT_TRUE(browser.wait_until(kDone));
   EXPECT_EQ(browser.evaluate(kAnswers)[0], "abcdef");
+}
+
+TEST_F(PageInBrowser, ShowsAForestThatGrows) {
+  const TestServer server(slowly("Let me <b>see</b>. The answer is 12", 20));
+  Browser browser(*program_);
+  browser.open_page(address(server, "?prompt=5%20and%207%3F&mode=reason&trees=3&seed=1"));
+  ASSERT_TRUE(browser.wait_until("document.querySelector('.tree.growing .writing')?.textContent.startsWith('answer:')"));
+  ASSERT_TRUE(browser.wait_until(kDone));
+  EXPECT_EQ(browser.evaluate(kAnswers)[0], "Let me <b>see</b>. The answer is 12");
+  EXPECT_EQ(browser.evaluate("document.querySelector('.turn.assistant b') === null"), true);
+  const std::string title = browser.evaluate("document.querySelector('.forest summary').textContent");
+  EXPECT_TRUE(title.starts_with("Decided by vote after 2 of 3 trees")) << title;
+  EXPECT_EQ(browser.evaluate("document.querySelectorAll('.tree').length"), 2);
+  EXPECT_EQ(browser.evaluate("document.querySelector('.unborn').textContent"), "1 more tree was not needed");
+  EXPECT_EQ(browser.evaluate("document.querySelector('.vote.first').textContent"), "2 of 2: 12");
+  ASSERT_TRUE(browser.wait_until("document.querySelectorAll('.tree circle.won').length >= 2"));
+  EXPECT_EQ(browser.evaluate("document.querySelectorAll('.tree.growing').length"), 0);
+}
+
+TEST_F(PageInBrowser, ShowsPrunedAndDroppedThoughtsOfAPuzzle) {
+  ScriptedModel dice(fot::SimulatedModel(), ScriptedModel::Options{.name = "dice", .replies_per_poll = 1});
+  const testing_support::ProxyServer server(dice);
+  Browser browser(*program_);
+  browser.open_page("http://127.0.0.1:" + std::to_string(server.port()) +
+                    "/?prompt=4%209%2010%2013&task=game24&trees=8&seed=3");
+  ASSERT_TRUE(browser.wait_until(kDone));
+  EXPECT_EQ(browser.evaluate("document.getElementById('mode').value"), "reason");  // it does nothing else
+  ASSERT_TRUE(browser.wait_until("document.querySelectorAll('.tree circle.won').length >= 3"));
+  EXPECT_GT(browser.evaluate("document.querySelectorAll('circle.cut').length").get<int>(), 3);
+  EXPECT_GT(browser.evaluate("document.querySelectorAll('circle.fixed').length").get<int>(), 0);
+  EXPECT_EQ(browser.evaluate("document.querySelector('.picture text').textContent"), "4 9 10 13");
 }
 
 TEST_F(PageInBrowser, ErrorsAreShown) {

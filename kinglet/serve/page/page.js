@@ -1,4 +1,5 @@
 // The page: a conversation, its settings, and one answer at a time.
+import { ForestView } from "/forest.js";
 import { generate, listModels } from "/stream.js";
 import { TokenText, explainTokens } from "/tokens.js";
 
@@ -33,15 +34,22 @@ function following(change) {
 function settings() {
   const whole = (id) => ($(id).value === "" ? undefined : Math.trunc(Number($(id).value)));
   const common = { temperature: Number($("temperature").value), max_tokens: whole("max-tokens"), seed: whole("seed") };
-  return { common, probabilities: $("probabilities").checked, chat: $("mode").value === "chat" };
+  const mode = $("mode").value;
+  const reasoning = mode !== "reason" ? null : {
+    trees: whole("trees"), base: $("base").value || undefined, task: $("task").value, trace: true,
+  };
+  return { common, probabilities: $("probabilities").checked && !reasoning, chat: mode !== "text", reasoning };
 }
 
-function requestFor(prompt, { common, probabilities, chat }) {
+function requestFor(prompt, { common, probabilities, chat, reasoning }) {
   if (!chat) {
     return { path: "/v1/completions", body: { prompt, ...common, ...(probabilities ? { logprobs: 5 } : {}) } };
   }
   const system = $("system").value.trim();
   const messages = [...(system ? [{ role: "system", content: system }] : []), ...state.messages];
+  // A puzzle is a question of its own; other questions may go on with what was said.
+  if (reasoning?.task === "game24") return { path: "/v1/chat/completions", body: { messages: messages.slice(-1), ...common, reasoning } };
+  if (reasoning) return { path: "/v1/chat/completions", body: { messages, ...common, reasoning } };
   const asked = probabilities ? { logprobs: true, top_logprobs: 5 } : {};
   return { path: "/v1/chat/completions", body: { messages, ...common, ...asked } };
 }
@@ -77,6 +85,9 @@ async function receive(stream, view, times) {
     for await (const piece of stream) {
       finish = piece.finish ?? finish;
       usage = piece.usage ?? usage;
+      if (piece.reasoning) {
+        following(() => (view.forest ??= new ForestView(view.text, following)).take(piece.reasoning));
+      }
       if (!piece.text && piece.tokens.length === 0) continue;
       times.last = performance.now();
       times.first ||= times.last;
@@ -161,9 +172,12 @@ function growPrompt() {
 }
 
 function modeChanged() {
-  const chat = $("mode").value === "chat";
-  $("system-label").hidden = !chat;
-  $("prompt").placeholder = chat ? "Message" : "The beginning of a text";
+  const mode = $("mode").value;
+  $("system-label").hidden = mode === "text";
+  $("reasoning").hidden = mode !== "reason";
+  const puzzle = mode === "reason" && $("task").value === "game24";
+  $("prompt").placeholder = { chat: "Message", text: "The beginning of a text", reason: "Question" }[mode];
+  if (puzzle) $("prompt").placeholder = "Four numbers, for example 4 9 10 13";
 }
 
 function listen() {
@@ -186,7 +200,7 @@ function listen() {
   });
   $("stop").addEventListener("click", () => state.stopper?.abort());
   $("new").addEventListener("click", startAnew);
-  $("mode").addEventListener("change", modeChanged);
+  for (const id of ["mode", "task"]) $(id).addEventListener("change", modeChanged);
   $("temperature").addEventListener("input", showTemperature);
   $("key").addEventListener("change", () => {
     sessionStorage.setItem("key", $("key").value);
@@ -204,7 +218,15 @@ function showTemperature() {
 
 async function showModel() {
   try {
-    const [model] = await listModels($("key").value);
+    const models = await listModels($("key").value);
+    const [model] = models;
+    const forests = models.filter((one) => one.id.startsWith("fot-"));
+    $("mode").querySelector("[value=reason]").disabled = forests.length === 0;
+    if (forests.length === models.length) { // it does nothing else
+      for (const other of ["chat", "text"]) $("mode").querySelector(`[value=${other}]`).disabled = true;
+      $("mode").value = "reason";
+      modeChanged();
+    }
     $("model").textContent = model.id;
     document.title = `${model.id} \u2013 Kinglet`;
   } catch (problem) {
@@ -216,7 +238,8 @@ async function showModel() {
 function readAddress() {
   const given = new URLSearchParams(location.search);
   for (const [name, id] of [["system", "system"], ["temperature", "temperature"], ["max_tokens", "max-tokens"],
-                            ["seed", "seed"], ["mode", "mode"]]) {
+                            ["seed", "seed"], ["mode", "mode"], ["trees", "trees"],
+                            ["base", "base"], ["task", "task"]]) {
     if (given.has(name)) $(id).value = given.get(name);
   }
   if (given.has("probabilities")) $("probabilities").checked = given.get("probabilities") !== "0";
@@ -232,6 +255,7 @@ if (matchMedia("(max-width: 50rem)").matches) {
 const asked = readAddress();
 showTemperature();
 modeChanged();
-showModel();
 $("prompt").focus();
-if (asked) send(asked);
+showModel().then(() => {
+  if (asked) send(asked); // the model may have decided the mode
+});

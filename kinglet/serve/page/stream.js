@@ -10,6 +10,7 @@ async function* events(response) {
       if (done) throw new Error("The connection ended in the middle of the answer.");
       held += value;
       for (let end; (end = held.indexOf("\n\n")) >= 0; held = held.slice(end + 2)) {
+        if (held.startsWith(":")) continue; // a sign of life
         const data = held.slice(0, end).replace(/^data: /, "");
         if (data === "[DONE]") return;
         yield JSON.parse(data);
@@ -41,7 +42,7 @@ export async function listModels(key) {
   return (await response.json()).data;
 }
 
-// Yields {text, tokens, finish, usage} piece by piece; tokens as tokens.js shows them. Throws what went wrong.
+// Yields {text, tokens, finish, usage, reasoning} piece by piece; tokens as tokens.js shows them. Throws what went wrong.
 export async function* generate(path, body, key, signal) {
   const response = await fetch(path, {
     method: "POST",
@@ -58,6 +59,7 @@ export async function* generate(path, body, key, signal) {
       tokens: choice ? tokensOf(choice.logprobs) : [],
       finish: choice?.finish_reason ?? null,
       usage: event.usage ?? null,
+      reasoning: event.reasoning ?? null,
     };
   }
 }
