@@ -1,26 +1,53 @@
 #include "kinglet/cli/endpoint_recipe.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/cli/torch_module.h"
 
 namespace kinglet::cli {
 namespace {
 
 PriceTable prices_of(const EndpointRecipe& recipe) {
   PriceTable prices;
+  bool any = false;
   for (const EndpointEntry& entry : recipe.endpoints) {
-    if (entry.options.price) prices.set(entry.options.model, *entry.options.price);
+    if (!entry.options.price) continue;
+    prices.set(entry.options.model, *entry.options.price);
+    any = true;
+  }
+  for (const EndpointEntry& entry : recipe.endpoints) {
+    if (entry.local && any) prices.set(entry.name, Price{});  // so that the sum of money is known
   }
   return prices;
+}
+
+// `path` in place of `base_url`: a folder or a GGUF file.
+void read_local(RecipeTable& table, EndpointEntry& entry) {
+  ServedModelOptions& local = entry.local.emplace();
+  const std::filesystem::path path = table.need_path("path");
+  if (table.has("base_url")) throw table.refuse("base_url", "is there beside path", "a model is one of both");
+  if (!std::filesystem::exists(path)) throw table.refuse("path", fmt::format("'{}' does not exist", path.string()));
+  local.model = path.string();
+  // Names what answers when the recipe is compared with that of an earlier start; the folder may move.
+  entry.options.model = table.text("model", (path.has_filename() ? path : path.parent_path()).filename().string());
+  local.chat_template = table.path("chat_template", {}).string();
+  local.dtype = table.choice("dtype", local.dtype, {"fp32", "bf16", "int8"});
+  local.context = table.integer("context", 0, {0, 1 << 30});
+  entry.parallel = table.integer("in_flight", entry.parallel, {1, 4096});
 }
 
 EndpointEntry read_endpoint(RecipeTable& table) {
   EndpointEntry entry;
   EndpointOptions& options = entry.options;
   entry.name = table.need_text("name");
+  if (table.has("path")) {
+    read_local(table, entry);
+    return entry;
+  }
   options.model = table.text("model", entry.name);
   options.base_url = table.need_text("base_url");
   options.identity = entry.name;  // the run goes on when the address changes
@@ -58,7 +85,7 @@ EndpointRecipe read_endpoints(RecipeTable root) {
   recipe.limits.tokens = budget.optional_integer("tokens", {1, INT64_MAX});
   recipe.limits.requests = budget.optional_integer("requests", {1, INT64_MAX});
   for (const EndpointEntry& entry : recipe.endpoints) {
-    if (recipe.limits.money && !entry.options.price) {
+    if (recipe.limits.money && !entry.options.price && !entry.local) {
       throw budget.refuse("money", fmt::format("the price of model '{}' is not known", entry.name),
                           "give price_input and price_output, or a budget of tokens");
     }
@@ -71,24 +98,39 @@ Endpoints::Endpoints(const EndpointRecipe& recipe, const std::filesystem::path& 
     : currency_(recipe.currency), ledger_(ledger), meter_(prices_of(recipe)), budget_(recipe.limits) {
   ledger_.check_fingerprint(fingerprint);
   for (const EndpointEntry& entry : recipe.endpoints) {
+    if (entry.local) {
+      if (!replies_) replies_.emplace(ledger.parent_path() / "replies.sqlite", 1);
+      open_local(entry);
+      continue;
+    }
     EndpointOptions options = entry.options;
     if (!entry.key_variable.empty()) options.api_key = ApiKey::from_environment(entry.key_variable);
     options.ledger = &ledger_;
     options.in_doubt = in_doubt;
     options.budget = &budget_;
     options.meter = &meter_;
-    models_[entry.name] = std::make_unique<EndpointModel>(client_, std::move(options));
+    endpoints_[entry.name] = std::make_unique<EndpointModel>(client_, std::move(options));
   }
+}
+
+void Endpoints::open_local(const EndpointEntry& entry) {
+  auto* const open = reinterpret_cast<LocalModelEntry*>(find_torch_entry(kLocalModelEntryName));
+  LocalEngine engine;
+  open(*entry.local, entry.parallel, engine);
+  engine.name = entry.name;
+  auto& model = local_[entry.name] = std::make_unique<LocalModel>(std::move(engine), &meter_);
+  kept_[entry.name] = std::make_unique<CachedModel>(*replies_, *model, &meter_);
 }
 
 std::map<std::string, ChatModel*, std::less<>> Endpoints::models() const {
   std::map<std::string, ChatModel*, std::less<>> result;
-  for (const auto& [name, model] : models_) result[name] = model.get();
+  for (const auto& [name, model] : endpoints_) result[name] = model.get();
+  for (const auto& [name, model] : kept_) result[name] = model.get();
   return result;
 }
 
 void Endpoints::stop_sending() {
-  for (const auto& [name, model] : models_) model->stop_sending();
+  for (const auto& [name, model] : endpoints_) model->stop_sending();
 }
 
 std::string Endpoints::cost_text() const {

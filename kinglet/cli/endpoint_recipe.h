@@ -1,4 +1,5 @@
-// [[model]] and [budget] of a recipe: the endpoints that a command calls, with their limits and prices.
+// [[model]] and [budget] of a recipe: the models that a command asks, endpoints with their limits and prices or models of
+// this machine.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "kinglet/cli/serve_options.h"
 #include "kinglet/io/recipe_reader.h"
 #include "kinglet/llm/endpoint_model.h"
+#include "kinglet/llm/local_model.h"
+#include "kinglet/llm/reply_cache.h"
 #include "kinglet/llm/sqlite_ledger.h"
 
 namespace kinglet::cli {
@@ -19,6 +23,9 @@ struct EndpointEntry {
   std::string name;  // in the recipe
   EndpointOptions options;
   std::string key_variable;  // of the environment; empty: no key
+  // A model of this machine in place of an endpoint. Nothing of it is billed, and no budget limits it.
+  std::optional<ServedModelOptions> local;
+  std::int64_t parallel = 8;  // of its sequences
 };
 
 struct EndpointRecipe {
@@ -29,26 +36,33 @@ struct EndpointRecipe {
 
 EndpointRecipe read_endpoints(RecipeTable root);
 
-// The endpoints at work, over one client and one ledger.
+// The models at work: endpoints over one client and one ledger, models of this machine behind a cache of their replies,
+// so that a run that goes on repeats neither a paid nor a computed call.
 class Endpoints {
  public:
-  // Keys are read from the environment here. Raises Error (bad input), among others for a run folder of other settings.
+  // Keys are read from the environment and models of this machine loaded here; their replies are kept beside the ledger
+  // in replies.sqlite. Raises Error (bad input), among others for a run folder of other settings.
   Endpoints(const EndpointRecipe& recipe, const std::filesystem::path& ledger, const std::string& fingerprint,
             InDoubtPolicy in_doubt);
 
   std::map<std::string, ChatModel*, std::less<>> models() const;
-  void stop_sending();  // of all: what is under way goes on to its end
+  void stop_sending();  // of all endpoints: what is under way goes on to its end
   const CostMeter& meter() const { return meter_; }
   LedgerSummary ledger_summary() { return ledger_.summary(); }
   std::string cost_text() const;  // "1.25 USD", or "12,300 tokens" without prices
 
  private:
+  void open_local(const EndpointEntry& entry);
+
   std::string currency_;
   SqliteLedger ledger_;
   CostMeter meter_;
   Budget budget_;
   HttpClient client_;
-  std::map<std::string, std::unique_ptr<EndpointModel>> models_;
+  std::map<std::string, std::unique_ptr<EndpointModel>> endpoints_;
+  std::optional<ReplyCache> replies_;
+  std::map<std::string, std::unique_ptr<LocalModel>> local_;
+  std::map<std::string, std::unique_ptr<CachedModel>> kept_;  // the same, with their memory
 };
 
 }  // namespace kinglet::cli

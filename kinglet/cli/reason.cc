@@ -326,6 +326,7 @@ void add_reason_command(CLI::App& app, const Globals& globals) {
   add_data_options(*command, *options);
   add_search_options(*command, *options);
   add_model_options(*command, *options);
+  add_reason_serve_command(*command, globals);
 }
 
 }  // namespace kinglet::cli

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 using star_agents::RefineRecipe;
 using star_agents::SeedFile;
 
-struct Arguments {
+struct RefineArguments {
   std::string recipe, out, in_doubt = "resend";
   std::vector<std::string> sets;
   bool dry_run = false;
@@ -38,7 +38,7 @@ struct Plan {
   std::string resolved_text;
 };
 
-Plan read_plan(const Arguments& arguments) {
+Plan read_plan(const RefineArguments& arguments) {
   Recipe recipe = Recipe::load(arguments.recipe);
   for (const std::string& assignment : arguments.sets) recipe.set(assignment);
   RecipeReader reader(std::move(recipe));
@@ -53,6 +53,7 @@ Plan read_plan(const Arguments& arguments) {
 
 double money_of(const Plan& plan, const std::string& model, const star_agents::ExpectedCalls& expected, bool& known) {
   for (const EndpointEntry& entry : plan.endpoints.endpoints) {
+    if (entry.name == model && entry.local) return 0;
     if (entry.name != model || !entry.options.price) continue;
     return entry.options.price->of({.prompt = expected.prompt_tokens, .completion = expected.completion_tokens});
   }
@@ -128,7 +129,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(Endpoints& endpoints) 
                                           ledger.resent_in_doubt)}};
 }
 
-int run_refine(const Arguments& arguments, const Globals& globals) {
+int run_refine(const RefineArguments& arguments, const Globals& globals) {
   const Plan plan = read_plan(arguments);
   const SeedFile seeds = star_agents::read_seeds(plan.recipe.data, plan.recipe.seed_options);
   for (const std::string& warning : star_agents::check_settings(plan.recipe.settings)) log_warning("{}", warning);
@@ -182,7 +183,7 @@ int run_refine(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_refine_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<RefineArguments>();
   CLI::App* command =
       add_command(app, "refine", "Better instruction data: several models answer, a judge and two scorers choose",
                   "kinglet refine refine.toml --dry-run    calls and cost; without it: run, or go on where it stopped",

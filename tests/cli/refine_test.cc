@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/chain_model.h"
 #include "tests/support/files_in.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary_folder.h"
@@ -198,6 +199,69 @@ TEST(Refine, BadRecipesAreOneLineAndExitCodeTwo) {
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   }
   EXPECT_EQ(world.server.statistics().requests, 0U);
+}
+
+// A model of this machine in place of an endpoint.
+struct LocalWorld {
+  LocalWorld() {
+    testing_support::ChainModel().write_folder(folder / "chain");
+    put(folder / "chat.jinja", "{{ messages[-1].content }}");
+    std::string seeds;
+    for (const char letter : {'a', 'b', 'c', 'd', 'e', 'f'}) {
+      seeds += fmt::format("{{\"instruction\": \"{}\", \"output\": \"old\"}}\n", letter);
+    }
+    put(folder / "seeds.jsonl", seeds);
+    put(folder / "refine.toml",
+        "[data]\npath = \"seeds.jsonl\"\n[fit]\nby = \"none\"\n[sampling]\nsamples = 2\nretrieved = 0\n"
+        "[[response_agent]]\nname = \"plain\"\nmodel = \"chain\"\ntemperature = 0.0\nmax_tokens = 4\n"
+        "[[response_agent]]\nname = \"twice\"\nmodel = \"chain\"\ntemperature = 0.0\nmax_tokens = 4\n"
+        "prompt = \"{instruction}{instruction}\"\n"
+        "[[model]]\nname = \"chain\"\npath = \"chain\"\nchat_template = \"chat.jinja\"\n");
+  }
+  std::vector<std::string> command(std::vector<std::string> more = {}) const {
+    std::vector<std::string> all{"--json", "refine", (folder / "refine.toml").string(), "--out",
+                                 (folder / "run").string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  TemporaryFolder folder;
+};
+
+TEST(Refine, AgentsMayBeModelsOfThisMachine) {
+  const LocalWorld world;
+  const auto first = run_kinglet(world.command());
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const auto summary = nlohmann::json::parse(first.out);
+  EXPECT_EQ(summary["calls"], 12);  // two agents, six seeds
+  EXPECT_EQ(summary["requests"], 12);
+  EXPECT_EQ(summary["replayed"], 0);
+  const std::string candidates = slurp(world.folder / "run/candidates.jsonl");
+  EXPECT_THAT(candidates, HasSubstr("\"bcde\""));  // behind "a"
+  // Once more: every reply is there, none is computed again, and the result is the same.
+  const auto again = run_kinglet(world.command());
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(nlohmann::json::parse(again.out)["replayed"], 12);
+  EXPECT_EQ(nlohmann::json::parse(again.out)["requests"], 0);
+  EXPECT_EQ(slurp(world.folder / "run/candidates.jsonl"), candidates);
+}
+
+TEST(Refine, ModelsOfThisMachineAreChecked) {
+  const LocalWorld world;
+  const auto refused = [&](const std::string& recipe, const std::string& words) {
+    const std::string whole = slurp(world.folder / "refine.toml");
+    put(world.folder / "refine.toml", whole.substr(0, whole.find("[[model]]")) + recipe);
+    const auto result = run_kinglet(world.command());
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(words));
+    put(world.folder / "refine.toml", whole);
+  };
+  refused("[[model]]\nname = \"chain\"\npath = \"nowhere\"\n", "nowhere");
+  refused("[[model]]\nname = \"chain\"\npath = \"chain\"\nbase_url = \"http://127.0.0.1:1/v1\"\n", "base_url");
+  refused("[[model]]\nname = \"chain\"\npath = \"chain\"\ndtype = \"int4\"\n", "dtype");
+  refused("[[model]]\nname = \"chain\"\npath = \"chain\"\n", "chat template");
+  refused("[[model]]\nname = \"chain\"\n", "base_url");
+  const auto estimate = run_kinglet(world.command({"--dry-run"}));
+  EXPECT_EQ(nlohmann::json::parse(estimate.out)["money"], 0);
 }
 
 TEST(Judge, ComparesTwoFiles) {

@@ -13,6 +13,7 @@
 #include "tests/support/chain_model.h"
 #include "tests/support/http_client.h"
 #include "tests/support/process.h"
+#include "tests/support/program.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kinglet {
@@ -22,65 +23,13 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing_support::ChainModel;
 using testing_support::HttpReply;
+using testing_support::port_of;
 using testing_support::ProcessResult;
+using testing_support::Program;
 using testing_support::TemporaryFolder;
 using Arguments = std::vector<std::string>;
 
 constexpr const char* kTemplate = "{% for m in messages %}{{ m.content }}{% endfor %}";
-
-// The program at work in the background, with stdin and stdout at hand.
-class Program {
- public:
-  explicit Program(Arguments arguments, const std::string& key = {}) {
-    arguments.insert(arguments.begin(), KINGLET_PROGRAM);
-    int in[2], out[2];
-    EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
-    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
-    child_ = fork();
-    if (child_ == 0) {
-      dup2(in[0], STDIN_FILENO);
-      dup2(out[1], STDOUT_FILENO);
-      dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-      if (!key.empty()) setenv("KINGLET_API_KEY", key.c_str(), 1);
-      std::vector<char*> argv;
-      for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-      argv.push_back(nullptr);
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    in_ = in[1];
-    out_ = out[0];
-  }
-  ~Program() {
-    if (child_ > 0) end(SIGKILL);
-    close(out_);
-  }
-  std::string line() const {
-    std::string text;
-    for (char c = 0; read(out_, &c, 1) == 1 && c != '\n';) text += c;
-    return text;
-  }
-  void write(const std::string& text) const {
-    EXPECT_EQ(::write(in_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  }
-  void close_input() {
-    if (in_ >= 0) close(std::exchange(in_, -1));
-  }
-  // The exit code, or 128 + the signal that ended it.
-  int end(int signal = 0) {
-    if (signal != 0) kill(child_, signal);
-    close_input();
-    int status = 0;
-    waitpid(std::exchange(child_, -1), &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
- private:
-  pid_t child_ = -1;
-  int in_ = -1, out_ = -1;
-};
 
 class Serve : public testing::Test {
  protected:
@@ -93,16 +42,6 @@ class Serve : public testing::Test {
     Arguments all = {command, "--model", path()};
     all.insert(all.end(), more.begin(), more.end());
     return all;
-  }
-  static int port_in(const std::string& line) { return json::parse(line).at("port"); }
-  // The answer of --json takes several lines.
-  static int port_of(const Program& program) {
-    std::string document;
-    for (std::string line = program.line(); !line.empty(); line = program.line()) {
-      document += line;
-      if (line == "}") break;
-    }
-    return port_in(document);
   }
 
   ChainModel model;
