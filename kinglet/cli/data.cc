@@ -149,7 +149,8 @@ void add_game24(CLI::App& data, const Globals& globals) {
       ->type_name("PART");
   command->add_option("--orders", options->orders, "Orders of each puzzle (24)")->type_name("N");
   command->add_option("--steps", options->steps, "Steps a record from four numbers (6)")->type_name("N");
-  command->add_option("--verdicts", options->verdicts, "Records of the worth of a state from which 24 can be reached (12)")->type_name("N");
+  command->add_option("--verdicts", options->verdicts, "Records of the worth of a state that can reach 24 (12)")
+      ->type_name("N");
   command->add_option("--corrupted", options->corrupted_left, "Part of the lines with a wrong list (0)")
       ->type_name("PART");
   command->add_option("--seed", options->seed, "Of the split and of what is drawn (0)")->type_name("N");

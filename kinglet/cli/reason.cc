@@ -11,6 +11,7 @@
 #include "kinglet/base/log.h"
 #include "kinglet/base/table.h"
 #include "kinglet/cli/command.h"
+#include "kinglet/cli/reason_built_in.h"
 #include "kinglet/cli/reason_options.h"
 #include "kinglet/methods/fot/dataset.h"
 #include "kinglet/methods/fot/run_report.h"
@@ -61,6 +62,9 @@ fot::RunPlan plan_of(const ReasonOptions& options, fot::Task task, const fot::Da
     plan.arms.push_back({fmt::format("fot-{}:{}", fot::name_of(settings.base), settings.trees), settings});
   }
   for (const std::string& arm : options.arms) plan.arms.push_back({arm, fot::arm_settings(arm, settings)});
+  for (fot::Arm& arm : plan.arms) {
+    if (asks_built_in_model(options)) fit_to_built_in_model(arm.settings);
+  }
   if (!options.examples.empty()) plan.examples = fot::read_examples(options.examples);
   plan.questions_at_once = options.questions_at_once;
   plan.detail = options.brief && options.report.empty() ? fot::TraceDetail::kBrief : fot::TraceDetail::kFull;
@@ -237,7 +241,8 @@ void add_model_options(CLI::App& command, ReasonOptions& options) {
       ->type_name("URL");
   command
       .add_option("--model", options.model.model,
-                  "The model's name there; without --base-url: a model of this machine, a folder or GGUF file")
+                  "The model's name there; without --base-url: a model of this machine, a folder or GGUF file "
+                  "(game24: a small one is built in)")
       ->type_name("NAME|PATH");
   command.add_option("--chat-template", options.model.chat_template, "A Jinja file in place of that model's own")
       ->type_name("FILE");
@@ -270,6 +275,8 @@ void add_search_options(CLI::App& command, ReasonOptions& options) {
   command.add_option("--decision", options.decision, "cged (vote, expert at a tie), majority, score, random, expert")
       ->type_name("RULE");
   command.add_option("--width", settings.width, "Trees at once; 0: those that surely are needed (0)")->type_name("N");
+  command.add_option("--proposals", settings.proposals, "Replies with steps from each state, game24 (1)")
+      ->type_name("N");
   command.add_option("--rollouts", settings.rollouts, "Refinements a tree of mctsr (1)")->type_name("N");
   command.add_option("--kept", settings.kept, "Thoughts a layer that go on (5)")->type_name("N");
   command.add_option("--branch", settings.branch, "Next steps a thought, tot over text (3)")->type_name("N");

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/cli/reason_built_in.h"
 #include "kinglet/cli/reason_options.h"
 #include "kinglet/cli/serve_options.h"
 #include "kinglet/cli/torch_module.h"
@@ -64,7 +65,8 @@ ReasonModels::ReasonModels(const ReasonOptions& options, const fot::SimulatedMod
     endpoint.meter = &parts_->meter;
     return std::make_unique<EndpointModel>(parts_->client, std::move(endpoint));
   };
-  parts_->solver = open(options.model);
+  parts_->solver =
+      asks_built_in_model(options) ? open_built_in_model(options.model.max_in_flight) : open(options.model);
   if (options.expert.base_url.empty() && options.expert.model.empty()) return;
   ModelOptions expert = options.expert;
   if (expert.base_url.empty() && !std::filesystem::exists(expert.model)) {
