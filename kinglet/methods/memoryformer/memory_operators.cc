@@ -1,5 +1,8 @@
 #include "kinglet/methods/memoryformer/memory_operators.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
@@ -31,31 +34,42 @@ MemoryWeighting weighting_of(AutogradContext* context) {
           context->saved_data["temperature"].toDouble()};
 }
 
-// x [tokens, inputs] contiguous -> {weights, codes, number of the first token with a NaN}
+struct Hashed {
+  at::Tensor weights, codes;
+  std::int64_t first_nan;  // the first token with a NaN, or -1
+};
+
+// x [tokens, inputs] contiguous, fp32 or double
+Hashed hash_tokens(const at::Tensor& x, std::int64_t tables, int bits, const MemoryWeighting& weighting) {
+  const MemoryShape shape{tables, bits, 0};
+  const std::int64_t tokens = x.size(0);
+  Hashed made{at::empty({tokens, tables}, x.options()), at::empty({tokens, tables}, at::kShort), -1};
+  if (x.scalar_type() == at::kDouble) {
+    memory_hash_reference(shape, weighting, tokens, x.data_ptr<double>(), codes_of(made.codes),
+                          made.weights.data_ptr<double>());
+    made.first_nan = first_nan<double>(x);
+  } else {
+    made.first_nan = memory_hash(shape, weighting, tokens, x.data_ptr<float>(), codes_of(made.codes),
+                                 made.weights.data_ptr<float>());
+  }
+  return made;
+}
+
+// -> {weights, codes, number of the first token with a NaN}
 class HashFunction : public torch::autograd::Function<HashFunction> {
  public:
   static tensor_list forward(AutogradContext* context, const at::Tensor& x, std::int64_t tables, std::int64_t bits,
                              std::int64_t score, double temperature) {
-    const MemoryShape shape{tables, static_cast<int>(bits), 0};
-    const MemoryWeighting weighting{static_cast<MemoryScore>(score), temperature};
-    const std::int64_t tokens = x.size(0);
-    const at::Tensor weights = at::empty({tokens, tables}, x.options());
-    const at::Tensor codes = at::empty({tokens, tables}, at::kShort), strange = at::empty({1}, at::kLong);
-    auto* const first = strange.data_ptr<std::int64_t>();
-    if (x.scalar_type() == at::kDouble) {
-      memory_hash_reference(shape, weighting, tokens, x.data_ptr<double>(), codes_of(codes),
-                            weights.data_ptr<double>());
-      *first = first_nan<double>(x);
-    } else {
-      *first = memory_hash(shape, weighting, tokens, x.data_ptr<float>(), codes_of(codes), weights.data_ptr<float>());
-    }
+    const Hashed made =
+        hash_tokens(x, tables, static_cast<int>(bits), {static_cast<MemoryScore>(score), temperature});
+    const at::Tensor strange = at::full({1}, made.first_nan, at::kLong);
     context->save_for_backward({x});
     context->saved_data["tables"] = tables;
     context->saved_data["bits"] = bits;
     context->saved_data["score"] = score;
     context->saved_data["temperature"] = temperature;
-    context->mark_non_differentiable({codes, strange});
-    return {weights, codes, strange};
+    context->mark_non_differentiable({made.codes, strange});
+    return {made.weights, made.codes, strange};
   }
 
   static tensor_list backward(AutogradContext* context, const tensor_list& gradients) {
@@ -83,22 +97,30 @@ at::Tensor sparse_rows(const TokensByRow& by_row, const at::Tensor& values, std:
   return sparse._coalesced_(true);  // the rows are ascending, each once
 }
 
+// bias: [width] or without elements
+at::Tensor sum_rows(const at::Tensor& weights, const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& codes,
+                    int bits) {
+  const MemoryShape shape{codes.size(1), bits, rows.size(1)};
+  const std::int64_t tokens = codes.size(0);
+  const at::Tensor y = at::empty({tokens, shape.width}, weights.options());
+  const bool has_bias = bias.defined() && bias.numel() > 0;
+  if (weights.scalar_type() == at::kDouble) {
+    memory_gather_reference(shape, rows.data_ptr<double>(), tokens, codes_of(codes), weights.data_ptr<double>(),
+                            has_bias ? bias.data_ptr<double>() : nullptr, y.data_ptr<double>());
+  } else {
+    const DType dtype = rows.scalar_type() == at::kBFloat16 ? DType::kBF16 : DType::kF32;
+    memory_gather(shape, {rows.data_ptr(), dtype}, tokens, codes_of(codes), weights.data_ptr<float>(),
+                  has_bias ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>());
+  }
+  return y;
+}
+
 class LookupFunction : public torch::autograd::Function<LookupFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& weights, const at::Tensor& rows,
                             const at::Tensor& bias, const at::Tensor& codes, std::int64_t bits, bool sparse) {
-    const MemoryShape shape{codes.size(1), static_cast<int>(bits), rows.size(1)};
-    const std::int64_t tokens = codes.size(0);
-    const at::Tensor y = at::empty({tokens, shape.width}, weights.options());
+    const at::Tensor y = sum_rows(weights, rows, bias, codes, static_cast<int>(bits));
     const bool has_bias = bias.numel() > 0;
-    if (weights.scalar_type() == at::kDouble) {
-      memory_gather_reference(shape, rows.data_ptr<double>(), tokens, codes_of(codes), weights.data_ptr<double>(),
-                              has_bias ? bias.data_ptr<double>() : nullptr, y.data_ptr<double>());
-    } else {
-      const DType dtype = rows.scalar_type() == at::kBFloat16 ? DType::kBF16 : DType::kF32;
-      memory_gather(shape, {rows.data_ptr(), dtype}, tokens, codes_of(codes), weights.data_ptr<float>(),
-                    has_bias ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>());
-    }
     context->save_for_backward({weights, rows, codes});
     context->saved_data["bits"] = bits;
     context->saved_data["sparse"] = sparse;
@@ -137,6 +159,13 @@ class LookupFunction : public torch::autograd::Function<LookupFunction> {
   }
 };
 
+// Whether autograd has to know of a call; its bookkeeping costs more than one token's look-up.
+bool wants_gradient(std::initializer_list<const at::Tensor*> inputs) {
+  if (!at::GradMode::is_enabled()) return false;
+  return std::any_of(inputs.begin(), inputs.end(),
+                     [](const at::Tensor* input) { return input->defined() && input->requires_grad(); });
+}
+
 }  // namespace
 
 MemoryCodes memory_codes(const at::Tensor& x, std::int64_t tables, int bits, const MemoryWeighting& weighting,
@@ -145,14 +174,19 @@ MemoryCodes memory_codes(const at::Tensor& x, std::int64_t tables, int bits, con
               " tables of ", bits, " bits");
   const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor rows = x.to(type).reshape({-1, x.size(-1)}).contiguous();
-  const tensor_list made = HashFunction::apply(rows, tables, static_cast<std::int64_t>(bits),
-                                               static_cast<std::int64_t>(weighting.score), weighting.temperature);
-  const std::int64_t strange = *made[2].data_ptr<std::int64_t>();
-  if (strange >= 0) {
-    throw failed(where, fmt::format("the input of token {} has a NaN", strange),
+  Hashed made;
+  if (wants_gradient({&rows})) {
+    const tensor_list parts = HashFunction::apply(rows, tables, static_cast<std::int64_t>(bits),
+                                                  static_cast<std::int64_t>(weighting.score), weighting.temperature);
+    made = {parts[0], parts[1], *parts[2].data_ptr<std::int64_t>()};
+  } else {
+    made = hash_tokens(rows, tables, bits, weighting);
+  }
+  if (made.first_nan >= 0) {
+    throw failed(where, fmt::format("the input of token {} has a NaN", made.first_nan),
                  "the weights or the layers before are damaged");
   }
-  return {made[1], made[0]};
+  return {made.codes, made.weights};
 }
 
 at::Tensor memory_lookup(const MemoryCodes& codes, const at::Tensor& rows, const at::Tensor& bias, int bits,
@@ -161,6 +195,7 @@ at::Tensor memory_lookup(const MemoryCodes& codes, const at::Tensor& rows, const
               "memory layer: tables ", rows.sizes(), " for ", codes.codes.size(1), " tables of ", bits, " bits");
   TORCH_CHECK(rows.scalar_type() == codes.weights.scalar_type() || rows.scalar_type() == at::kBFloat16,
               "memory layer: tables of ", rows.scalar_type(), ", weights of ", codes.weights.scalar_type());
+  if (!wants_gradient({&codes.weights, &rows, &bias})) return sum_rows(codes.weights, rows, bias, codes.codes, bits);
   const at::Tensor added = bias.defined() ? bias : at::empty({0}, codes.weights.options());
   return LookupFunction::apply(codes.weights, rows, added, codes.codes, static_cast<std::int64_t>(bits),
                                sparse_gradient);

@@ -47,7 +47,12 @@ void MemoryProjection::pack(DType dtype, TableLayout layout) {
   TORCH_CHECK(!packed_, place_, " is packed already");
   const at::Tensor rows = tables.to(at::kFloat).contiguous();
   packed_ = std::make_shared<const PackedTables>(shape_, rows.data_ptr<float>(), dtype, layout);
+  tables.requires_grad_(false);
   tables.set_data(at::empty({0, shape_.width}));
+}
+
+void MemoryProjection::round_to_int8() {
+  if (!packed_) pack(DType::kI8, TableLayout::kRows);
 }
 
 MemoryAttention::MemoryAttention(const nn::SelfAttentionSettings& settings, const MemoryShape& shape,

@@ -45,6 +45,8 @@ class MemoryProjection : public nn::Projection {
   void set_usage(std::shared_ptr<MemoryUsage> usage) { usage_ = std::move(usage); }
   // From now on reads a copy of the tables in this form and gives no gradient to them; the parameter is emptied.
   void pack(DType dtype, TableLayout layout);
+  // pack() into int8 rows.
+  void round_to_int8() override;
 
   at::Tensor tables, bias;
 

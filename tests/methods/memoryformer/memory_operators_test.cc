@@ -136,6 +136,21 @@ TEST(MemoryOperators, OtherInputs) {
   }
 }
 
+TEST(MemoryOperators, WithoutAutogradTheyAreTheSame) {
+  torch::manual_seed(4);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    Example example(type, 7, 3, 4, 20);
+    for (at::Tensor* tensor : {&example.x, &example.rows, &example.bias}) tensor->requires_grad_();
+    const MemoryWeighting weighting{MemoryScore::kSumProb, 1.0};
+    const at::Tensor with = example.loss(weighting);
+    EXPECT_TRUE(with.requires_grad());
+    const at::NoGradGuard no_grad;
+    EXPECT_TRUE(example.loss(weighting).equal(with));
+    const at::Tensor bad = at::full({2, 12}, std::nan(""), type);
+    EXPECT_THROW(memory_codes(bad, 3, 4, weighting, "x"), Error);
+  }
+}
+
 TEST(MemoryProjection, PackedTablesGiveTheSame) {
   torch::manual_seed(5);
   const at::NoGradGuard no_grad;

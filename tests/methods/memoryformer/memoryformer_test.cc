@@ -134,6 +134,22 @@ TEST_F(MemoryFormerFolder, RoundTrip) {
   EXPECT_EQ(weights.find("blocks.0.mlp.2.tables")->shape, (std::vector<std::int64_t>{8 << 5, 32}));
 }
 
+TEST_F(MemoryFormerFolder, AsInt8TheTablesArePacked) {
+  const auto decoder = tiny_model();
+  save_decoder(folder.path(), *decoder);
+  const auto rounded = load_decoder(folder.path(), WeightType::kInt8);
+  EXPECT_TRUE(rounded->is_int8());
+  for (const auto& projection : memory_projections(*rounded)) {
+    EXPECT_EQ(projection->tables.numel(), 0) << projection->place();
+    projection->round_to_int8();  // once is enough
+  }
+  const at::Tensor expected = logits_of(*decoder, some_tokens());
+  const double error = (logits_of(*rounded, some_tokens()) - expected).norm().item<double>();
+  EXPECT_LT(error, 0.3 * expected.norm().item<double>());
+  EXPECT_GT(error, 0);
+  EXPECT_THAT(refusal([&] { save_decoder(folder / "again", *rounded); }), HasSubstr("int8"));
+}
+
 TEST_F(MemoryFormerFolder, OfTheOtherBitOrder) {
   const auto decoder = tiny_model();
   const at::Tensor expected = logits_of(*decoder, some_tokens());
