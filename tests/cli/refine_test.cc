@@ -214,7 +214,7 @@ struct LocalWorld {
     put(folder / "refine.toml",
         "[data]\npath = \"seeds.jsonl\"\n[fit]\nby = \"none\"\n[sampling]\nsamples = 2\nretrieved = 0\n"
         "[[response_agent]]\nname = \"plain\"\nmodel = \"chain\"\ntemperature = 0.0\nmax_tokens = 4\n"
-        "[[response_agent]]\nname = \"twice\"\nmodel = \"chain\"\ntemperature = 0.0\nmax_tokens = 4\n"
+        "[[response_agent]]\nname = \"twice\"\nmodel = \"chain\"\ntemperature = 0.0\nmax_tokens = 9\nstop = [\"h\"]\n"
         "prompt = \"{instruction}{instruction}\"\n"
         "[[model]]\nname = \"chain\"\npath = \"chain\"\nchat_template = \"chat.jinja\"\n");
   }
@@ -236,7 +236,8 @@ TEST(Refine, AgentsMayBeModelsOfThisMachine) {
   EXPECT_EQ(summary["requests"], 12);
   EXPECT_EQ(summary["replayed"], 0);
   const std::string candidates = slurp(world.folder / "run/candidates.jsonl");
-  EXPECT_THAT(candidates, HasSubstr("\"bcde\""));  // behind "a"
+  EXPECT_THAT(candidates, HasSubstr("\"bcde\""));    // behind "a", cut off
+  EXPECT_THAT(candidates, HasSubstr("\"bcdefg\""));  // behind "aa", to the text that ends it
   // Once more: every reply is there, none is computed again, and the result is the same.
   const auto again = run_kinglet(world.command());
   ASSERT_EQ(again.exit_code, 0) << again.err;
@@ -260,6 +261,9 @@ TEST(Refine, ModelsOfThisMachineAreChecked) {
   refused("[[model]]\nname = \"chain\"\npath = \"chain\"\ndtype = \"int4\"\n", "dtype");
   refused("[[model]]\nname = \"chain\"\npath = \"chain\"\n", "chat template");
   refused("[[model]]\nname = \"chain\"\n", "base_url");
+  const auto empty = run_kinglet(world.command({"--set", "judge.model=chain", "--set", "judge.stop=[\"\"]"}));
+  EXPECT_EQ(empty.exit_code, 2);
+  EXPECT_THAT(empty.err, HasSubstr("stop"));
   const auto estimate = run_kinglet(world.command({"--dry-run"}));
   EXPECT_EQ(nlohmann::json::parse(estimate.out)["money"], 0);
 }

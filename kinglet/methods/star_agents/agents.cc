@@ -52,6 +52,7 @@ void set_sampling(ChatRequest& request, const Sampling& sampling) {
   request.temperature = sampling.temperature;
   request.top_p = sampling.top_p;
   request.max_tokens = sampling.max_tokens;
+  request.stop = sampling.stop;
 }
 
 }  // namespace

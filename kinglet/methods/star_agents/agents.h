@@ -17,6 +17,7 @@ struct Sampling {
   std::optional<double> temperature;
   std::optional<double> top_p;
   std::optional<std::int64_t> max_tokens;
+  std::vector<std::string> stop;  // texts that end a reply and are no part of it; for models that know no end
 };
 
 // How an instruction is made harder (after Evol-Instruct, Xu et al. 2023).

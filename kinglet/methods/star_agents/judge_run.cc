@@ -66,6 +66,7 @@ class JudgeRun {
     request.temperature = settings_.sampling.temperature;
     request.top_p = settings_.sampling.top_p;
     request.max_tokens = settings_.sampling.max_tokens;
+    request.stop = settings_.sampling.stop;
     request.role = "judge";
     request.slot = fmt::format("{}/judge-{}{}", one.id, candidate_first ? "AB" : "BA", again ? "/again" : "");
     ChatCallbacks callbacks;

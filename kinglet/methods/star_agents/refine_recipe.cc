@@ -17,6 +17,11 @@ Sampling read_sampling(RecipeTable& table, double temperature, double top_p, std
   sampling.temperature = table.number("temperature", temperature, between(0, 10));
   sampling.top_p = table.number("top_p", top_p, between(0, 1));
   sampling.max_tokens = table.integer("max_tokens", max_tokens, {1, 1'000'000});
+  if (!table.has("stop")) return sampling;
+  sampling.stop = table.texts("stop", {});
+  for (const std::string& stop : sampling.stop) {
+    if (stop.empty()) throw table.refuse("stop", "an empty text would end everything at once");
+  }
   return sampling;
 }
 

@@ -268,6 +268,7 @@ void SeedTask::ask_judge(std::size_t candidate, bool candidate_first, bool again
   request.temperature = judge.sampling.temperature;
   request.top_p = judge.sampling.top_p;
   request.max_tokens = judge.sampling.max_tokens;
+  request.stop = judge.sampling.stop;
   ++outcome_.judge_calls;
   call(judge.model, std::move(request), "judge",
        fmt::format("judge-{}/{}{}", candidate_first ? "AB" : "BA", pair_name(environment_.settings, *one.pair),
