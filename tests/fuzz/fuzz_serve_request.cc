@@ -5,6 +5,7 @@
 
 #include "kinglet/serve/api_error.h"
 #include "kinglet/serve/api_request.h"
+#include "kinglet/serve/reasoning_request.h"
 #include "kinglet/text/utf8.h"
 
 namespace kinglet::fuzz {
@@ -37,6 +38,18 @@ bool readable(const Read& read) {
   }
 }
 
+// What is read of the field `reasoning` is what a forest can be made of.
+void check_reasoning(const ChatCompletionRequest& chat) {
+  const ReasoningLimits limits;
+  ReasoningRequest request;
+  if (!readable([&] { request = read_reasoning(chat, limits, 100); })) return;
+  require(request.settings.trees >= 1 && request.settings.trees <= limits.trees, "as many trees as are allowed");
+  require(request.settings.most_calls >= 1 && request.settings.most_calls <= limits.calls, "calls are bounded");
+  require(request.settings.max_tokens <= 100 && request.settings.expert_max_tokens <= 100, "tokens are bounded");
+  require(utf8::is_valid(request.question.text), "the question is valid UTF-8");
+  if (request.settings.max_tokens > 0) fot::check(request.settings);  // raises what a forest would refuse
+}
+
 void check_serve_request(ByteView input) {
   const std::string_view body = as_text(input);
   ChatCompletionRequest chat;
@@ -47,6 +60,7 @@ void check_serve_request(ByteView input) {
       require(message.at("role").is_string() && message.at("content").is_string(), "messages are texts with a role");
       require(utf8::is_valid(message["content"].get_ref<const std::string&>()), "texts are valid UTF-8");
     }
+    check_reasoning(chat);
   }
   TextCompletionRequest text;
   if (readable([&] { text = read_text_request(body); })) {
