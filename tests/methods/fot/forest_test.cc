@@ -128,6 +128,43 @@ TEST(Forest, SolvesAndVerifies24) {
   EXPECT_EQ(result.trees[0].lines_dropped, 1);
 }
 
+// A bigger tree: several replies a state, each step once.
+TEST(Forest, AsksForSeveralProposals) {
+  ForestSettings settings = plain(Base::kTotBfs, 1);
+  settings.proposals = 3;
+  settings.compact_prompts = true;
+  int asked = 0;
+  const auto answer = [&](const ChatRequest& request) {
+    if (request.role == "value") return reply_saying("likely");
+    if (request.messages.back().content != "Input: 4 5 6 10\nPossible next steps:") return reply_saying("nothing");
+    ++asked;
+    if (asked == 1) return reply_saying("4 + 5 = 9 (left: 9 6 10)\n10 - 4 = 6 (left: 6 5 6)");
+    return reply_saying(asked == 2 ? "10 - 4 = 6 (left: 6 5 6)" : "6 * 4 = 24 (left: 24 5 10)");
+  };
+  const auto result = run_forest({"p", "4 5 6 10"}, Task::kGame24, settings, answer);
+  ASSERT_EQ(result.costs.size(), 1U);
+  EXPECT_EQ(result.costs[0].calls.at("propose"), 3 + 3 * 3);
+  EXPECT_EQ(result.costs[0].calls.at("value"), 3);
+  settings.proposals = 0;
+  EXPECT_THROW(run_forest({"p", "4 5 6 10"}, Task::kGame24, settings, answer), Error);
+}
+
+// A model that was trained on the steps is asked for a whole solution in its own words, in the tree's order.
+TEST(Forest, AsksForSolutionsCompactly) {
+  ForestSettings settings = plain(Base::kCot, 2);
+  settings.compact_prompts = true;
+  settings.fallback = true;
+  std::vector<ChatRequest> log;
+  const auto answer = [](const ChatRequest&) { return reply_saying("4 + 5 = 9 (left: 9 6 10)\nAnswer: 4 + 5"); };
+  const auto result = run_forest({"p", "4 5 6 10"}, Task::kGame24, settings, answer, 0, {}, &log);
+  EXPECT_EQ(result.status, "no_answer");
+  ASSERT_EQ(log.size(), 3U);
+  EXPECT_EQ(log[0].messages.back().content, "Solve: 4 5 6 10");
+  EXPECT_THAT(log[1].messages.back().content, HasSubstr("Solve: "));
+  EXPECT_NE(log[1].messages.back().content, "Solve: 4 5 6 10");
+  EXPECT_EQ(log[2].messages.back().content, "Solve: 4 5 6 10");  // the fallback
+}
+
 // A proposer that lists every step, and no limit to what is kept: all puzzles that have a solution are solved.
 TEST(Forest, PerfectProposerSolvesAllPuzzles) {
   ForestSettings settings = plain(Base::kTotBfs, 1);

@@ -45,6 +45,13 @@ TEST(Prompts, CandidatesCannotLeaveTheirFence) {
             answer_prompt(Task::kMath, "q", nullptr, true).back().content);
 }
 
+TEST(Prompts, CompactOnesKeepTheOrderOfAnInputOnly) {
+  const std::vector<Rational> state = {Rational(13), Rational(4), Rational(-9)};
+  EXPECT_EQ(propose_prompt(state, PromptLength::kCompact).back().content, "Input: 13 4 -9\nPossible next steps:");
+  EXPECT_EQ(value_prompt(state, PromptLength::kCompact).back().content, "Value: -9 4 13");
+  EXPECT_EQ(solve_prompt(state).back().content, "Solve: 13 4 -9");
+}
+
 TEST(Prompts, WhatVariesComesLast) {
   const std::vector<Rational> a = {Rational(1), Rational(2), Rational(3), Rational(4)},
                               b = {Rational(5), Rational(6), Rational(7), Rational(8)};

@@ -14,6 +14,7 @@
 #include "kinglet/llm/scripted_model.h"
 #include "kinglet/methods/fot/dataset.h"
 #include "kinglet/methods/fot/game24_data.h"
+#include "kinglet/text/tokenizer.h"
 #include "kinglet/methods/fot/run_report.h"
 #include "kinglet/methods/fot/run_summary.h"
 #include "kinglet/methods/fot/simulated_model.h"
@@ -150,9 +151,44 @@ TEST(Game24Data, TestPuzzlesAreNotTrainedOn) {
       EXPECT_TRUE(checked.step && !checked.rewritten) << line;
     }
   }
+  EXPECT_TRUE(std::filesystem::exists(folder / "tokenizer" / "tokenizer_config.json"));
   const Bytes test = read_file(folder / "test.txt");
   EXPECT_EQ(parse_dataset(as_text(test), "test.txt", Task::kGame24).questions.size(), report.test_puzzles);
   EXPECT_THROW(write_game24_data(folder.path(), {.test_share = 2}), Error);
+  EXPECT_THROW(write_game24_data(folder.path(), {.verdicts = 0}), Error);
+}
+
+TEST(Game24Data, SolutionsAreRightAndVerdictsTrue) {
+  const testing_support::TemporaryFolder folder;
+  write_game24_data(folder.path(), {.orders = 1});
+  const Bytes bytes = read_file(folder / "validation.jsonl");
+  int solutions = 0, sure = 0, impossible = 0;
+  for (std::string_view text = as_text(bytes); !text.empty(); text.remove_prefix(text.find('\n') + 1)) {
+    const Json record = parse_json(text.substr(0, text.find('\n')), "validation");
+    const std::string prompt = record["messages"][0]["content"], reply = record["messages"][1]["content"];
+    if (prompt.starts_with("Solve: ")) {
+      ++solutions;
+      EXPECT_EQ(solves(Task::kGame24, {"p", prompt.substr(7)}, reply), true) << prompt << "\n" << reply;
+    } else if (prompt.starts_with("Value: ")) {
+      const auto step = parse_step("1 + 1 = 2 (left: " + prompt.substr(7) + ")");
+      ASSERT_TRUE(step) << prompt;
+      const bool reachable = solve24(step->left, Intermediates::kWhole).has_value();
+      EXPECT_EQ(reply, reachable ? "sure" : "impossible") << prompt;
+      ++(reachable ? sure : impossible);
+    }
+  }
+  EXPECT_GT(solutions, 5);
+  EXPECT_GT(sure, 50);
+  EXPECT_GT(impossible, 50);
+}
+
+TEST(Game24Data, NumbersAreWholeTokens) {
+  const testing_support::TemporaryFolder folder;
+  write_game24_data(folder.path(), {.orders = 1});
+  const auto tokenizer = Tokenizer::load(folder / "tokenizer");
+  EXPECT_EQ(tokenizer->encode("4 * 13 = 52 (left: 52 9 10)", false).size(), 10U);
+  ASSERT_TRUE(tokenizer->eos());
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("(10 - 4) * 9", false)), "(10 - 4) * 9");
 }
 
 }  // namespace
