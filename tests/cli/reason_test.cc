@@ -185,6 +185,30 @@ TEST(ReasonCommand, StopsWhenTheEndpointRefuses) {
   EXPECT_EQ(result.err.find("wrong-key"), std::string::npos);
 }
 
+// No endpoint, no model: the one that is a part of the program answers.
+TEST(ReasonCommand, HasAModelOfItsOwnForGame24) {
+  const TemporaryFolder folder;
+  const ProcessResult result = run_kinglet({"--json", "reason", "2 3 4 6", "--task", "game24", "--trees", "32"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto record = nlohmann::json::parse(result.out);
+  EXPECT_EQ(record["correct"], true);
+  EXPECT_EQ(run_kinglet({"verify24", "2 3 4 6", record["label"].get<std::string>()}).exit_code, 0);
+  const ProcessResult refused = run_kinglet({"reason", "2 3 4 6", "--task", "game24", "--base", "mctsr"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("cannot criticise"));
+  EXPECT_EQ(run_kinglet({"reason", "How many?", "--task", "gsm8k"}).exit_code, 2);  // that model knows nothing else
+}
+
+TEST(RecipeOfGame24, IsUnderstood) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(run_kinglet({"data", "game24", "--out", (folder / "game24").string(), "--orders", "1"}).exit_code, 0);
+  std::filesystem::create_directories(folder / "recipes");
+  std::filesystem::copy_file(KINGLET_SOURCE_DIR "/recipes/game24.toml", folder / "recipes" / "game24.toml");
+  const std::string recipe = (folder / "recipes" / "game24.toml").string();
+  const ProcessResult result = run_kinglet({"train", recipe, "--dry-run", "--out", (folder / "run").string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
 TEST(DataCommand, MakesGame24Data) {
   const TemporaryFolder folder;
   const ProcessResult result = run_kinglet({"data", "game24", "--out", (folder / "game24").string(), "--orders", "1"});
