@@ -73,6 +73,10 @@ void read_model(RecipeTable root, const RecipeKinds& kinds, LanguageRecipe& reci
   RecipeTable model = root.table("model");
   recipe.model_from = model.optional_path("from").value_or("");
   const std::string kind = model.choice("kind", "decoder", names_of(kinds.models));
+  // A model of another kind that begins with a dense one has its tokenizer.
+  if (kind != "decoder" && recipe.model_from.empty() && model.has("from_dense")) {
+    recipe.model_from = model.need_path("from_dense");
+  }
   recipe.model = kinds.models.at(kind)(model);
 }
 

@@ -28,6 +28,9 @@ struct ModelPurpose {
   std::int64_t tokens = 0;           // the longest sequence of the training
   std::vector<std::int64_t> bos, eos;
   std::uint64_t seed = 0;
+  // Tokens [batch, tokens] of batch 0, 1 ... of the training data, for models that begin with what they see; may be
+  // empty.
+  std::function<at::Tensor(std::int64_t batch)> sample;
 };
 // Makes the model, weights and all.
 using ModelFactory = std::function<std::shared_ptr<Decoder>(const ModelPurpose&)>;

@@ -1,30 +1,21 @@
 #include "kinglet/train/language_run.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include <fmt/format.h>
 
-#include "kinglet/base/atomic_folder.h"
 #include "kinglet/base/error.h"
-#include "kinglet/base/files.h"
 #include "kinglet/base/log.h"
-#include "kinglet/base/progress.h"
-#include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/nn/torch.h"
 #include "kinglet/train/corpus_batches.h"
 #include "kinglet/train/language_corpora.h"
 #include "kinglet/train/run_folder.h"
-#include "kinglet/train/training_run.h"
+#include "kinglet/train/training_course.h"
 
 namespace kinglet {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::shared_ptr<ProcessGroup> join_processes() {
   const ProcessLayout layout = process_layout_from_environment();
@@ -49,7 +40,7 @@ class LanguageRun {
                                   decoder_->config().max_positions),
                       "lower it, or give a new model more max_positions");
     }
-    trainer_ = std::make_unique<LanguageTrainer>(decoder_, data_, settings(), group_);
+    trainer_ = std::make_unique<LanguageTrainer>(decoder_, data_, trainer_settings(recipe_), group_);
   }
 
   bool is_first() const { return !group_ || group_->rank() == 0; }
@@ -67,27 +58,25 @@ class LanguageRun {
   }
 
   void train(LanguageRunSummary& summary) {
-    std::unique_ptr<CheckpointSink> sink;
-    if (is_first()) sink = recipe_.sink(folder_);
-    const std::int64_t resumed = sink && !sink->steps().empty() ? sink->steps().back() : 0;
-    RunSettings course{recipe_.steps,       recipe_.save_every, evaluation_ ? recipe_.evaluate_every : 0,
-                       evaluation_batches_, recipe_.patience,   {}};
-    RunEvents events;
-    if (is_first()) {
-      log_.emplace(folder_, recipe_.name, resumed);
-      course.earlier_evaluations = log_->evaluations();
-      progress_.emplace("training", static_cast<std::uint64_t>(std::max<std::int64_t>(1, recipe_.steps - resumed)));
-      events = observers();
+    CourseHooks hooks;
+    if (decoder_->parts() != nullptr) {
+      hooks.evaluation_numbers = [this](const EvaluationReport&) {
+        return decoder_->parts()->measure(*decoder_, [this] { trainer_->evaluate(*evaluation_, 1); });
+      };
     }
-    share_evaluations(course);
-    const auto start = Clock::now();
-    mark_ = start;
-    summary.first_step = run_training(*trainer_, course, sink.get(), evaluation_.get(), events);
-    progress_.reset();
-    summary.seconds = seconds_since(start);
-    summary.steps = trainer_->steps();
-    if (stepping_seconds_ > 0) summary.tokens_per_second = static_cast<double>(stepped_tokens_) / stepping_seconds_;
-    if (is_first()) finish(summary);
+    hooks.add_tokenizer = [this](const fs::path& model) { copy_tokenizer(folder_, model); };
+    const CourseReport report = run_course(recipe_, folder_, recipe_.name, "training", *trainer_,
+                                           {evaluation_.get(), evaluation_batches_}, hooks, group_.get());
+    summary.first_step = report.first_step;
+    summary.steps = report.steps;
+    summary.seconds = report.seconds;
+    if (report.stepping_seconds > 0) {
+      summary.tokens_per_second = static_cast<double>(report.stepped_tokens) / report.stepping_seconds;
+    }
+    summary.loss = report.loss;
+    summary.evaluation_loss = report.evaluation_loss;
+    summary.best_evaluation_loss = report.best_evaluation_loss;
+    summary.best_step = report.best_step;
   }
 
  private:
@@ -140,96 +129,8 @@ class LanguageRun {
     if (const auto bos = corpora_.tokenizer->bos()) purpose.bos = {*bos};
     if (const auto eos = corpora_.tokenizer->eos()) purpose.eos = {*eos};
     purpose.seed = recipe_.seed;
+    purpose.sample = [data = data_](std::int64_t batch) { return data->batch(batch).tokens; };
     return purpose;
-  }
-
-  LanguageSettings settings() const {
-    LanguageSettings settings;
-    settings.accumulation = recipe_.accumulation;
-    settings.clip = recipe_.clip;
-    settings.precision = recipe_.precision;
-    settings.optimizer = recipe_.optimizer;
-    settings.learning_rate = [lr = recipe_.lr, schedule = recipe_.schedule](std::int64_t step) {
-      return lr * schedule.factor(step);
-    };
-    return settings;
-  }
-
-  // Only rank 0 reads the log; patience must end all processes at one step.
-  void share_evaluations(RunSettings& course) const {
-    if (!group_) return;
-    const at::Tensor count = at::tensor({static_cast<std::int64_t>(course.earlier_evaluations.size())}, at::kLong);
-    group_->broadcast(count);
-    at::Tensor losses = at::zeros({count.item<std::int64_t>()}, at::kDouble);
-    if (is_first()) losses = at::tensor(course.earlier_evaluations, at::kDouble);
-    if (losses.numel() == 0) return;
-    group_->broadcast(losses);
-    const auto* const values = losses.data_ptr<double>();
-    course.earlier_evaluations.assign(values, values + losses.numel());
-  }
-
-  RunEvents observers() {
-    RunEvents events;
-    events.on_step = [this](const StepReport& report) { take_step(report); };
-    events.on_evaluation = [this](const EvaluationReport& report) { take_evaluation(report); };
-    events.on_checkpoint = [this](std::int64_t) {
-      log_->draw();
-      mark_ = Clock::now();
-    };
-    return events;
-  }
-
-  void take_step(const StepReport& report) {
-    const double seconds = seconds_since(mark_);
-    mark_ = Clock::now();
-    stepping_seconds_ += seconds;
-    stepped_tokens_ += report.tokens;
-    recent_seconds_ += seconds;
-    recent_tokens_ += report.tokens;
-    progress_->set_note(fmt::format("loss {:.3f}{}", report.loss, evaluation_note_));
-    progress_->advance(1);
-    if (report.step % recipe_.log_every != 0 && report.step != recipe_.steps && report.step != 1) return;
-    const double rate = recent_seconds_ > 0 ? static_cast<double>(recent_tokens_) / recent_seconds_ : 0.0;
-    log_->write(report.step, {{"loss", report.loss},
-                              {"lr", report.lr},
-                              {"gradient_norm", report.gradient_norm},
-                              {"tokens_per_second", rate}});
-    recent_seconds_ = 0;
-    recent_tokens_ = 0;
-  }
-
-  void take_evaluation(const EvaluationReport& report) {
-    log_->write(report.step, {{kEvaluationLoss, report.loss}});
-    if (decoder_->parts() != nullptr) {
-      const NamedNumbers measured =
-          decoder_->parts()->measure(*decoder_, [this] { trainer_->evaluate(*evaluation_, 1); });
-      if (!measured.empty()) log_->write(report.step, measured);
-    }
-    log_->draw();
-    evaluation_note_ = fmt::format(", validation {:.3f}", report.loss);
-    if (report.is_best) save_model(folder_ / "best");
-    mark_ = Clock::now();
-  }
-
-  void save_model(const fs::path& path) const {
-    AtomicFolder folder(path);
-    save_decoder(folder.temporary(), *decoder_);
-    copy_tokenizer(folder_, folder.temporary());
-    folder.commit_replacing();
-  }
-
-  void finish(LanguageRunSummary& summary) const {
-    save_model(summary.model);
-    log_->draw();
-    for (const MetricsLine& line : read_metrics(folder_ / "metrics.jsonl")) {
-      if (const auto loss = line.value("loss")) summary.loss = loss;
-      const auto evaluated = line.value(kEvaluationLoss);
-      if (!evaluated) continue;
-      summary.evaluation_loss = evaluated;
-      if (summary.best_evaluation_loss && *evaluated >= *summary.best_evaluation_loss) continue;
-      summary.best_evaluation_loss = evaluated;
-      summary.best_step = line.step;
-    }
   }
 
   LanguageRecipe recipe_;
@@ -240,13 +141,6 @@ class LanguageRun {
   std::int64_t evaluation_batches_ = 0;
   std::shared_ptr<Decoder> decoder_;
   std::unique_ptr<LanguageTrainer> trainer_;
-
-  std::optional<RunLog> log_;
-  std::optional<Progress> progress_;
-  std::string evaluation_note_;
-  Clock::time_point mark_;  // the end of what was done before the step
-  double stepping_seconds_ = 0, recent_seconds_ = 0;
-  std::int64_t stepped_tokens_ = 0, recent_tokens_ = 0;
 };
 
 }  // namespace

@@ -1,11 +1,16 @@
 #include "kinglet/methods/memoryformer/recipe.h"
 
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
 #include "kinglet/io/recipe_table.h"
+#include "kinglet/methods/memoryformer/from_dense.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
+#include "kinglet/models/decoder/decoder_parts.h"
 #include "kinglet/models/decoder/model_folder.h"
+#include "kinglet/nn/torch.h"
 
 namespace kinglet {
 namespace {
@@ -36,6 +41,50 @@ ModelFactory trained_on(RecipeTable& model, const MemoryFormerOptions& options) 
   };
 }
 
+void read_bits(RecipeTable& model, MemoryFormerConfig& config) {
+  config.bits = static_cast<int>(model.integer("bits", 8, {1, kMostMemoryBits}));
+  config.expanding_bits = static_cast<int>(model.integer("expanding_bits", 2, {0, kMostMemoryBits}));
+}
+
+// The shape of a MemoryFormer that begins with the weights of this GPT-NeoX (from_dense.h).
+MemoryFormerConfig config_of_dense(RecipeTable& model, const std::filesystem::path& folder) {
+  const DecoderConfig dense = read_any_decoder_config(folder);
+  MemoryFormerConfig config;
+  read_bits(model, config);
+  config.vocabulary_size = dense.vocabulary_size;
+  config.hidden_size = dense.hidden_size;
+  config.num_layers = dense.num_layers;
+  config.num_heads = dense.num_heads;
+  config.max_positions = dense.max_positions;
+  config.rotary_part = static_cast<double>(dense.rotary.rotary_dim) / static_cast<double>(dense.head_dim);
+  config.rotary_theta = dense.rotary.theta;
+  config.weighting.score = MemoryScore::kNone;
+  config.outer_norm = OuterNorm::kLayer;
+  check_memoryformer(config, model.place("from_dense"));
+  return config;
+}
+
+ModelFactory begun_with_dense(RecipeTable& model, const MemoryFormerOptions& options) {
+  const std::filesystem::path folder = model.need_path("from_dense");
+  const MemoryFormerConfig config = config_of_dense(model, folder);
+  return [folder, config, options](const ModelPurpose& purpose) {
+    check_vocabulary(config.vocabulary_size, purpose.vocabulary_size, folder.string());
+    if (!purpose.sample) {
+      throw bad_input("model.from_dense", "needs a text whose activations it can measure", "use it in kinglet train");
+    }
+    constexpr std::int64_t kBatches = 4;
+    std::vector<at::Tensor> tokens;
+    for (std::int64_t batch = 0; batch < kBatches; ++batch) tokens.push_back(purpose.sample(batch));
+    MemoryFormerConfig full = config;
+    full.bos = purpose.bos;
+    full.eos = purpose.eos;
+    auto decoder = make_memoryformer(full, options);
+    decoder->initialize(purpose.seed);
+    initialize_from_neox(*decoder, *load_decoder(folder), at::cat(tokens));
+    return decoder;
+  };
+}
+
 void read_shape(RecipeTable& model, MemoryFormerConfig& config) {
   const std::string preset = model.choice("preset", "custom", {"custom", "tiny", "small", "base"});
   const IntegerRange positive{1, 1 << 20}, layers{1, 4096};
@@ -59,12 +108,15 @@ void read_shape(RecipeTable& model, MemoryFormerConfig& config) {
 ModelFactory read_memoryformer(RecipeTable& model) {
   const MemoryFormerOptions options{model.number("max_table_gb", 0.0, at_least(0.0)),
                                     model.boolean("row_sparse", false)};
+  if (model.has("from") && model.has("from_dense")) {
+    throw model.refuse("from_dense", "stands beside 'from'", "leave out one of them");
+  }
   if (model.has("from")) return trained_on(model, options);
+  if (model.has("from_dense")) return begun_with_dense(model, options);
   MemoryFormerConfig config;
   read_shape(model, config);
   const std::string where = model.place("hidden_size");
-  config.bits = static_cast<int>(model.integer("bits", 8, {1, kMostMemoryBits}));
-  config.expanding_bits = static_cast<int>(model.integer("expanding_bits", 2, {0, kMostMemoryBits}));
+  read_bits(model, config);
   config.weighting.score = parse_memory_score(model.choice("score", "sum_prob", memory_score_names()), where);
   config.weighting.temperature = model.number("temperature", 1.0, above(0.0));
   config.outer_norm = parse_outer_norm(model.choice("norm_outer", "rmsnorm", outer_norm_names()), where);

@@ -48,7 +48,9 @@ void read_student(RecipeTable root, const RecipeKinds& kinds, DistillRecipe& rec
   RecipeTable table = root.table("student");
   recipe.student = table.optional_path("from").value_or("");
   recipe.tokenizer = table.optional_path("tokenizer").value_or("");
-  recipe.model = kinds.models.at("decoder")(table);
+  std::vector<std::string> names;
+  for (const auto& [name, kind] : kinds.models) names.push_back(name);
+  recipe.model = kinds.models.at(table.choice("kind", "decoder", names))(table);
 }
 
 void read_data(RecipeTable root, DistillRecipe& recipe) {

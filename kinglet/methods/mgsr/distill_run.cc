@@ -1,31 +1,24 @@
 #include "kinglet/methods/mgsr/distill_run.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include <fmt/format.h>
 
-#include "kinglet/base/atomic_folder.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/log.h"
-#include "kinglet/base/progress.h"
 #include "kinglet/methods/mgsr/answers.h"
 #include "kinglet/nn/torch.h"
 #include "kinglet/train/language_corpora.h"
 #include "kinglet/train/run_folder.h"
-#include "kinglet/train/training_run.h"
+#include "kinglet/train/training_course.h"
 
 namespace kinglet::mgsr {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string shown_token(const Tokenizer& tokenizer, TokenId id) {
   try {
@@ -63,20 +56,24 @@ class DistillRun {
   std::int64_t steps() const { return recipe_.steps; }
 
   void train(DistillRunSummary& summary) {
-    const auto sink = recipe_.sink(folder_);
-    const std::int64_t resumed = sink->steps().empty() ? 0 : sink->steps().back();
-    log_.emplace(folder_, recipe_.name, resumed);
-    RunSettings course{recipe_.steps,       recipe_.save_every, validation_ ? recipe_.evaluate_every : 0,
-                       evaluation_batches_, recipe_.patience,   log_->evaluations()};
-    progress_.emplace("distilling", static_cast<std::uint64_t>(std::max<std::int64_t>(1, recipe_.steps - resumed)));
-    mark_ = Clock::now();
-    summary.first_step = run_training(*trainer_, course, sink.get(), validation_.get(), observers());
-    progress_.reset();
-    summary.steps = trainer_->steps();
-    if (summary.steps > summary.first_step) {
-      summary.seconds_a_step = stepping_seconds_ / static_cast<double>(summary.steps - summary.first_step);
+    CourseHooks hooks;
+    hooks.step_numbers = [this](const StepReport&) { return step_numbers(); };
+    hooks.evaluation_numbers = [this](const EvaluationReport& report) { return evaluation_numbers(report); };
+    hooks.add_tokenizer = [this](const fs::path& model) { copy_tokenizer_files(tokenizer_folder(), model); };
+    const CourseReport report = run_course(recipe_, folder_, recipe_.name, "distilling", *trainer_,
+                                           {validation_.get(), evaluation_batches_}, hooks);
+    summary.first_step = report.first_step;
+    summary.steps = report.steps;
+    if (report.steps > report.first_step) {
+      const auto steps = static_cast<double>(report.steps - report.first_step);
+      summary.seconds_a_step = report.stepping_seconds / steps;
+      summary.processor_seconds_a_step = report.processor_seconds / steps;
     }
-    finish(summary);
+    summary.evaluation_loss = report.evaluation_loss;
+    summary.best_evaluation_loss = report.best_evaluation_loss;
+    if (!validation_) return;
+    if (teacher_) summary.divergence = divergence();
+    if (recipe_.answers > 0) score(summary);
   }
 
  private:
@@ -242,76 +239,28 @@ class DistillRun {
 
   void prepare_trainer() {
     objective_ = std::make_shared<Distillation>(recipe_.distillation, teacher_, data_, tokenizer_, cache_);
-    LanguageSettings settings;
-    settings.accumulation = recipe_.accumulation;
-    settings.clip = recipe_.clip;
-    settings.precision = recipe_.precision;
-    settings.optimizer = recipe_.optimizer;
-    settings.learning_rate = [lr = recipe_.lr, schedule = recipe_.schedule](std::int64_t step) {
-      return lr * schedule.factor(step);
-    };
+    LanguageSettings settings = trainer_settings(recipe_);
     settings.objective = objective_;
     trainer_ = std::make_unique<LanguageTrainer>(student_, data_, settings);
   }
 
-  RunEvents observers() {
-    RunEvents events;
-    events.on_step = [this](const StepReport& report) { take_step(report); };
-    events.on_evaluation = [this](const EvaluationReport& report) { take_evaluation(report); };
-    events.on_checkpoint = [this](std::int64_t) {
-      log_->draw();
-      mark_ = Clock::now();
-    };
-    return events;
-  }
-
-  void take_step(const StepReport& report) {
-    stepping_seconds_ += seconds_since(mark_);
-    mark_ = Clock::now();
-    progress_->set_note(fmt::format("loss {:.3f}{}", report.loss, evaluation_note_));
-    progress_->advance(1);
-    if (report.step % recipe_.log_every != 0 && report.step != recipe_.steps && report.step != 1) return;
-    NamedNumbers numbers = {{"loss", report.loss}, {"lr", report.lr}, {"gradient_norm", report.gradient_norm}};
-    for (const auto& number : objective_->take_report().numbers()) numbers.push_back(number);
+  NamedNumbers step_numbers() const {
+    NamedNumbers numbers = objective_->take_report().numbers();
     if (recipe_.distillation.schedule.policy == SequencePolicy::kAdaptive) {
       numbers.emplace_back("threshold", objective_->threshold());
     }
-    log_->write(report.step, numbers);
+    return numbers;
+  }
+
+  NamedNumbers evaluation_numbers(const EvaluationReport& report) const {
+    objective_->note_validation(report.loss);
+    if (!teacher_) return {};
+    return {{"eval_divergence", divergence()}};
   }
 
   double divergence() const {
     const nn::PrecisionGuard guard(recipe_.precision);
     return validation_divergence(*student_, *teacher_, *validation_, evaluation_batches_, vocabulary());
-  }
-
-  void take_evaluation(const EvaluationReport& report) {
-    objective_->note_validation(report.loss);
-    NamedNumbers numbers = {{kEvaluationLoss, report.loss}};
-    if (teacher_) numbers.emplace_back("eval_divergence", divergence());
-    log_->write(report.step, numbers);
-    log_->draw();
-    evaluation_note_ = fmt::format(", validation {:.3f}", report.loss);
-    if (report.is_best) save_model(folder_ / "best");
-    mark_ = Clock::now();
-  }
-
-  void save_model(const fs::path& path) const {
-    AtomicFolder folder(path);
-    save_decoder(folder.temporary(), *student_);
-    copy_tokenizer_files(tokenizer_folder(), folder.temporary());
-    folder.commit_replacing();
-  }
-
-  void finish(DistillRunSummary& summary) const {
-    save_model(summary.model);
-    log_->draw();
-    for (const double loss : log_->evaluations()) {
-      summary.evaluation_loss = loss;
-      summary.best_evaluation_loss = std::min(loss, summary.best_evaluation_loss.value_or(loss));
-    }
-    if (!validation_) return;
-    if (teacher_) summary.divergence = divergence();
-    if (recipe_.answers > 0) score(summary);
   }
 
   void score(DistillRunSummary& summary) const {
@@ -345,12 +294,6 @@ class DistillRun {
   std::shared_ptr<TeacherCache> cache_;
   std::shared_ptr<Distillation> objective_;
   std::unique_ptr<LanguageTrainer> trainer_;
-
-  std::optional<RunLog> log_;
-  std::optional<Progress> progress_;
-  std::string evaluation_note_;
-  Clock::time_point mark_;
-  double stepping_seconds_ = 0;
 };
 
 }  // namespace

@@ -22,7 +22,8 @@ struct DistillRunSummary {
   std::int64_t teacher_parameters = 0, student_parameters = 0, vocabulary = 0;
   ReadingReport reading;
   std::int64_t first_step = 0, steps = 0;
-  double seconds_a_step = 0;  // of this process's steps, evaluations and saving left out
+  // Of this process's steps, evaluations and saving left out: by the clock, and of all its threads together.
+  double seconds_a_step = 0, processor_seconds_a_step = 0;
   std::optional<double> evaluation_loss, best_evaluation_loss;
   std::optional<double> divergence;  // KL(teacher || student) on the validation data
   std::optional<double> rouge_l, rouge_l_error, exact_match;

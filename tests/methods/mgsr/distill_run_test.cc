@@ -2,15 +2,14 @@
 #include "kinglet/methods/mgsr/distill_run.h"
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/distill_recipes.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
 
-#include "kinglet/base/rng.h"
 #include "kinglet/io/metrics.h"
 #include "kinglet/text/answer_file.h"
 #include "kinglet/train/language_run.h"
@@ -20,80 +19,23 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing_support::kSmallDistillation;
+using testing_support::kSmallStudent;
+using testing_support::kSmallTeacher;
 using testing_support::refusal;
 using testing_support::TemporaryFolder;
+using testing_support::word_questions;
 
 void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
-
-std::string questions(std::uint64_t seed, int count) {
-  constexpr std::array kWords = {"stone", "house", "river", "cloud"};
-  Rng rng(seed);
-  std::string lines;
-  for (int i = 0; i < count; ++i) {
-    const std::string word = kWords[rng.below(4)];
-    const nlohmann::json record = {
-        {"instruction", "Say " + word}, {"input", ""}, {"output", "It is the old " + word + " of " + word}};
-    lines += record.dump() + "\n";
-  }
-  return lines;
-}
-
-constexpr const char* kTeacher = R"(
-[data]
-train = ["train.jsonl"]
-tokens = 64
-packing = "best-fit"
-[tokenizer]
-vocabulary_size = 280
-[model]
-hidden_size = 24
-num_layers = 1
-num_heads = 2
-max_positions = 128
-[training]
-steps = 20
-batch = 4
-[optimizer]
-lr = 1e-2
-)";
-
-constexpr const char* kRecipe = R"(
-[teacher]
-from = "teacher/model"
-[student]
-hidden_size = 16
-num_layers = 1
-num_heads = 2
-max_positions = 128
-[data]
-train = ["train.jsonl"]
-validation = ["validation.jsonl"]
-longest_prompt = 48
-longest = 80
-[sequences]
-threshold = 0.6
-buffer = 8
-[training]
-steps = 8
-batch = 4
-log_every = 1
-[optimizer]
-lr = 1e-2
-[evaluation]
-every = 4
-answers = 4
-[checkpoints]
-every = 2
-)";
 
 class DistillRuns : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TemporaryFolder>();
-    write(*folder_ / "train.jsonl", questions(1, 60));
-    write(*folder_ / "validation.jsonl", questions(2, 8));
-    write(*folder_ / "teacher.toml", kTeacher);
-    write(*folder_ / "distill.toml", kRecipe);
+    write(*folder_ / "train.jsonl", word_questions(1, 60));
+    write(*folder_ / "validation.jsonl", word_questions(2, 8));
+    write(*folder_ / "teacher.toml", kSmallTeacher);
+    write(*folder_ / "distill.toml", kSmallDistillation);
     LanguageRunOptions options;
     options.out = *folder_ / "teacher";
     run_language_recipe(Recipe::load(*folder_ / "teacher.toml"), options, basic_kinds());
@@ -139,8 +81,8 @@ TEST_F(DistillRuns, MakeARunFolder) {
   EXPECT_EQ(again.evaluation_loss, summary.evaluation_loss);
 
   // Its student can be the next one's start.
-  std::string recipe = kRecipe;
-  const std::string shape = "hidden_size = 16\nnum_layers = 1\nnum_heads = 2\nmax_positions = 128\n";
+  std::string recipe = kSmallDistillation;
+  const std::string shape = kSmallStudent;
   recipe.replace(recipe.find(shape), shape.size(), "from = \"mgsr/model\"\n");
   write(file("next.toml"), recipe);
   EXPECT_LT(distill("next", {"method=kd"}, "next.toml").evaluation_loss.value(), summary.evaluation_loss.value());
@@ -151,7 +93,7 @@ TEST_F(DistillRuns, NeedNoTeacherWithItsLogits) {
                                          "teacher.cache_top_k=40"};
   const DistillRunSummary first = distill("kd", sets);
   EXPECT_GT(first.cache_bytes, 1000U);
-  std::string recipe = kRecipe;
+  std::string recipe = kSmallDistillation;
   recipe.replace(recipe.find("from = \"teacher/model\""), 22, "");
   recipe.insert(recipe.find("hidden_size = 16"), "tokenizer = \"teacher/model\"\n");
   write(file("alone.toml"), recipe);
