@@ -1,0 +1,143 @@
+// What a whole MemoryFormer decodes against its dense twin (the Pythia of equal width and depth), in one engine: one
+// sequence, greedy, random weights.
+//
+//   build/bench/memoryformer_decode [--preset small] [--tokens 48] [--rounds 3] [--threads N] [--vocabulary 50304]
+//
+// Prints tokens a second (the best round: the machine may be shared), milliseconds a token, and the bytes of the weights
+// that a token reads on paper. `small` asks for 4 GB of memory.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kinglet/base/error.h"
+#include "kinglet/base/parallel.h"
+#include "kinglet/methods/memoryformer/cost.h"
+#include "kinglet/methods/memoryformer/memoryformer.h"
+#include "kinglet/models/decoder/generation.h"
+#include "kinglet/nn/torch.h"
+#include "kinglet/train/torch_threads.h"
+
+namespace {
+
+using namespace kinglet;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string preset = "small";
+  std::int64_t tokens = 48, rounds = 3, threads = 0, vocabulary = 50304;
+};
+
+MemoryFormerConfig memory_config(const Options& options) {
+  MemoryFormerConfig config;
+  config.vocabulary_size = options.vocabulary;
+  const bool small = options.preset == "small";
+  config.hidden_size = small ? 768 : 512;
+  config.num_layers = small ? 12 : 6;
+  config.num_heads = small ? 12 : 8;
+  return config;
+}
+
+DecoderConfig dense_config(const MemoryFormerConfig& twin) {
+  return parse_decoder_config(
+      fmt::format(R"({{"model_type": "gpt_neox", "vocab_size": {}, "hidden_size": {}, "num_hidden_layers": {},
+        "num_attention_heads": {}, "intermediate_size": {}, "max_position_embeddings": 2048,
+        "tie_word_embeddings": false}})",
+                  twin.vocabulary_size, twin.hidden_size, twin.num_layers, twin.num_heads, 4 * twin.hidden_size),
+      "bench");
+}
+
+// Random weights, matrices and tables in bf16. Parameters are empty until now, so that none is ever in memory as fp32.
+void fill(Decoder& decoder) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor numbers = (at::randn({1 << 21}) * 0.02).to(at::kBFloat16);
+  for (const auto& item : decoder.named_parameters()) {
+    at::Tensor value = item.value();
+    if (value.dim() == 1) {
+      value.fill_(item.key().ends_with("norm.weight") ? 1.0 : 0.0);
+      continue;
+    }
+    value.set_data(at::empty(value.sizes(), at::kBFloat16));
+    at::Tensor flat = value.view({-1});
+    for (std::int64_t at = 0; at < flat.numel(); at += numbers.numel()) {
+      const std::int64_t count = std::min(numbers.numel(), flat.numel() - at);
+      flat.narrow(0, at, count).copy_(numbers.narrow(0, 0, count));
+    }
+  }
+  decoder.eval();
+}
+
+double seconds_a_token(Decoder& decoder, const Options& options) {
+  GenerationOptions generation;
+  generation.max_tokens = options.tokens;
+  generation.choice.temperature = 0;
+  double best = 1e9;
+  for (std::int64_t round = 0; round < options.rounds; ++round) {
+    const auto start = Clock::now();
+    const auto made = generate(decoder, {{static_cast<TokenId>(1 + round), 5, 9, 2}}, generation);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::min(best, seconds / static_cast<double>(made[0].tokens.size()));
+  }
+  return best;
+}
+
+void measure(const std::string& name, Decoder& decoder, const ModelCost& cost, double element_bytes,
+             const Options& options, double& base) {
+  const double seconds = seconds_a_token(decoder, options);
+  if (base == 0) base = seconds;
+  std::printf("%-20s %9.2f GB %9.1f MB %10.1f %9.2f %7.2f\n", name.c_str(),
+              static_cast<double>(cost.parameters) * element_bytes * 1e-9,
+              (cost.elements_a_token + cost.head_elements) * element_bytes * 1e-6, 1.0 / seconds, 1e3 * seconds,
+              base / seconds);
+  std::fflush(stdout);
+}
+
+int run(const Options& options) {
+  set_num_threads(static_cast<int>(options.threads));
+  share_torch_threads();
+  const MemoryFormerConfig memory = memory_config(options);
+  std::printf("%s, vocabulary %lld, %lld tokens, best of %lld rounds, %d threads\n", options.preset.c_str(),
+              static_cast<long long>(options.vocabulary), static_cast<long long>(options.tokens),
+              static_cast<long long>(options.rounds), num_threads());
+  std::printf("%-20s %12s %12s %10s %9s %7s\n", "", "weights", "a token", "tokens/s", "ms/token", "to bf16");
+  double base = 0;
+  {
+    Decoder dense(dense_config(memory));
+    fill(dense);
+    const ModelCost cost = decoder_cost(dense.config(), 1);
+    measure("dense bf16", dense, cost, 2, options, base);
+    dense.round_to_int8();
+    measure("dense int8", dense, cost, 1, options, base);
+  }
+  const auto tables = make_memoryformer(memory);
+  fill(*tables);
+  const ModelCost cost = memoryformer_cost(memory, 1);
+  measure("MemoryFormer bf16", *tables, cost, 2, options, base);
+  tables->round_to_int8();
+  measure("MemoryFormer int8", *tables, cost, 1, options, base);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string option = argv[i], value = argv[i + 1];
+    if (option == "--preset") options.preset = value;
+    if (option == "--tokens") options.tokens = std::stol(value);
+    if (option == "--rounds") options.rounds = std::stol(value);
+    if (option == "--threads") options.threads = std::stol(value);
+    if (option == "--vocabulary") options.vocabulary = std::stol(value);
+  }
+  try {
+    return run(options);
+  } catch (const kinglet::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return error.exit_code();
+  }
+}
