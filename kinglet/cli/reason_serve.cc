@@ -13,7 +13,7 @@
 namespace kinglet::cli {
 namespace {
 
-struct Arguments {
+struct ReasonServeArguments {
   std::string upstream, model, key_variable;
   int max_in_flight = 16;
   double timeout_seconds = 600, patience_seconds = 20;
@@ -21,11 +21,11 @@ struct Arguments {
   ServerArguments server;
 };
 
-std::chrono::milliseconds milliseconds(double seconds) {
+std::chrono::milliseconds whole_milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
 
-EndpointOptions endpoint_of(const Arguments& arguments) {
+EndpointOptions upstream_of(const ReasonServeArguments& arguments) {
   if (arguments.upstream.empty()) throw bad_input("--upstream", "is missing", "the URL of an endpoint, or --simulate");
   if (arguments.model.empty()) throw bad_input("--model", "is missing", "the model's name at the upstream");
   EndpointOptions endpoint;
@@ -33,15 +33,15 @@ EndpointOptions endpoint_of(const Arguments& arguments) {
   endpoint.model = arguments.model;
   endpoint.max_completion_tokens = arguments.max_completion_tokens;
   endpoint.admission.max_in_flight = arguments.max_in_flight;
-  endpoint.attempt_timeout = milliseconds(arguments.timeout_seconds);
+  endpoint.attempt_timeout = whole_milliseconds(arguments.timeout_seconds);
   // Somebody waits for the answer: better an error soon than an answer some day.
-  endpoint.unreachable_limit = milliseconds(arguments.patience_seconds);
-  endpoint.throttled_limit = milliseconds(arguments.timeout_seconds);
+  endpoint.unreachable_limit = whole_milliseconds(arguments.patience_seconds);
+  endpoint.throttled_limit = whole_milliseconds(arguments.timeout_seconds);
   if (!arguments.key_variable.empty()) endpoint.api_key = ApiKey::from_environment(arguments.key_variable);
   return endpoint;
 }
 
-int serve(ChatModel& upstream, const Arguments& arguments, const Globals& globals) {
+int serve_forests(ChatModel& upstream, const ReasonServeArguments& arguments, const Globals& globals) {
   const ServerSettings settings = server_settings(arguments.server);
   warn_about_openness(settings);
   ReasoningProxy proxy(upstream, settings.api);
@@ -52,24 +52,24 @@ int serve(ChatModel& upstream, const Arguments& arguments, const Globals& global
   return 0;
 }
 
-int run(const Arguments& arguments, const Globals& globals) {
+int run_reason_serve(const ReasonServeArguments& arguments, const Globals& globals) {
   if (arguments.simulate) {
     ScriptedModel dice(fot::SimulatedModel(), ScriptedModel::Options{.name = "simulated", .replies_per_poll = 1});
-    return serve(dice, arguments, globals);
+    return serve_forests(dice, arguments, globals);
   }
   HttpClient client;
-  EndpointModel upstream(client, endpoint_of(arguments));
-  return serve(upstream, arguments, globals);
+  EndpointModel upstream(client, upstream_of(arguments));
+  return serve_forests(upstream, arguments, globals);
 }
 
 }  // namespace
 
 void add_reason_serve_command(CLI::App& reason, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ReasonServeArguments>();
   CLI::App* command =
       add_command(reason, "serve", "Serve an endpoint's model as one that reasons with a forest",
                   "kinglet reason serve --upstream http://127.0.0.1:8081/v1 --model qwen   # ask for fot-qwen",
-                  [arguments, &globals] { return run(*arguments, globals); });
+                  [arguments, &globals] { return run_reason_serve(*arguments, globals); });
   command->add_option("--upstream", arguments->upstream, "OpenAI-compatible endpoint (http://127.0.0.1:8081/v1)")
       ->type_name("URL");
   command->add_option("--model", arguments->model, "The model's name there; clients ask for fot-NAME")

@@ -9,13 +9,13 @@
 namespace kinglet::cli {
 namespace {
 
-struct Arguments {
+struct ServeArguments {
   ServeOptions options;
   ServerArguments server;
   std::int64_t max_queue = 120;
 };
 
-int run(const Arguments& arguments, const Globals& globals) {
+int run_serve(const ServeArguments& arguments, const Globals& globals) {
   ServeOptions options = arguments.options;
   options.server = server_settings(arguments.server);
   options.server.api.max_sequences = options.parallel + arguments.max_queue;
@@ -26,12 +26,12 @@ int run(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void add_serve_command(CLI::App& app, const Globals& globals) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ServeArguments>();
   ServeOptions& options = arguments->options;
   CLI::App* command =
       add_command(app, "serve", "Serve a language model: the OpenAI API and a page to chat with it",
                   "kinglet serve --model gemma-3-270m-q4_k_m.gguf --port 8080   # then open http://127.0.0.1:8080",
-                  [arguments, &globals] { return run(*arguments, globals); });
+                  [arguments, &globals] { return run_serve(*arguments, globals); });
   command->add_option("--model", options.model.model, "Model folder, training run, or GGUF file")
       ->required()
       ->type_name("PATH");

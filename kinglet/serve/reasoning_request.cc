@@ -14,8 +14,8 @@
 namespace kinglet {
 namespace {
 
-constexpr std::string_view kPrefix = "fot-";
-constexpr std::int64_t kManyTokens = std::int64_t{1} << 31;
+constexpr std::string_view kForestPrefix = "fot-";
+constexpr std::int64_t kMostBudgetTokens = std::int64_t{1} << 31;
 
 const std::vector<std::string>& known_keys() {
   static const std::vector<std::string> keys = {
@@ -97,7 +97,7 @@ void read_search(const RequestFields& fields, const ReasoningLimits& limits, Rea
   read_boolean(fields, "allow_fractions", settings.allow_fractions);
   read_boolean(fields, "compact_prompts", settings.compact_prompts);
   settings.fallback = fields.boolean("fallback").value_or(true);
-  read_integer(fields, "budget_tokens", 1, kManyTokens, settings.most_tokens);
+  read_integer(fields, "budget_tokens", 1, kMostBudgetTokens, settings.most_tokens);
   settings.most_calls = limits.calls;
   read_integer(fields, "budget_calls", 1, limits.calls, settings.most_calls);
   request.trace = fields.boolean("trace").value_or(false);
@@ -142,7 +142,7 @@ std::string question_of(const Json& messages) {
 
 }  // namespace
 
-std::string forest_name(std::string_view model) { return std::string(kPrefix) + std::string(model); }
+std::string forest_name(std::string_view model) { return std::string(kForestPrefix) + std::string(model); }
 
 ReasoningRequest read_reasoning(const ChatCompletionRequest& asked, const ReasoningLimits& limits,
                                 std::int64_t max_tokens) {

@@ -9,7 +9,7 @@
 namespace kinglet {
 namespace {
 
-constexpr std::chrono::milliseconds kPollWait{20};  // new forests and clients that left are seen so often
+constexpr std::chrono::milliseconds kForestPollWait{20};  // new forests and clients that left are seen so often
 
 }  // namespace
 
@@ -71,7 +71,7 @@ void ReasoningService::run() {
     }
     for (const auto& job : jobs_) job->step(model_);
     std::erase_if(jobs_, [](const auto& job) { return job->over(); });
-    if (model_.open_calls() > 0) model_.poll(kPollWait);
+    if (model_.open_calls() > 0) model_.poll(kForestPollWait);
   }
 }
 

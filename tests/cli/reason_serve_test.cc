@@ -26,7 +26,7 @@ using testing_support::Program;
 using testing_support::run_kinglet;
 using testing_support::slurp;
 
-json question(const std::string& text, json reasoning) {
+json forest_request(const std::string& text, json reasoning) {
   return {{"messages", {{{"role", "user"}, {"content", text}}}}, {"reasoning", std::move(reasoning)}, {"seed", 1}};
 }
 
@@ -39,7 +39,7 @@ TEST(ReasonServe, PutsAForestInFrontOfAnEndpointWithoutLibTorch) {
   MockServer upstream(options);
   Program program({"--json", "reason", "serve", "--upstream", upstream.base_url(), "--model", "mock", "--port", "0"});
   const int port = port_of(program);
-  json body = question("5 and 7?", {{"trees", 4}, {"trace", true}});
+  json body = forest_request("5 and 7?", {{"trees", 4}, {"trace", true}});
   body["model"] = "fot-mock";
   const HttpReply reply = testing_support::post(port, "/v1/chat/completions", body);
   ASSERT_EQ(reply.status, 200) << reply.body;
@@ -55,7 +55,7 @@ TEST(ReasonServe, TriesThePageOutWithDice) {
   Program program({"--json", "reason", "serve", "--simulate", "--port", "0"});
   const int port = port_of(program);
   const HttpReply reply = testing_support::post(
-      port, "/v1/chat/completions", question("4 9 10 13", {{"task", "game24"}, {"trees", 16}, {"trace", true}}));
+      port, "/v1/chat/completions", forest_request("4 9 10 13", {{"task", "game24"}, {"trees", 16}, {"trace", true}}));
   ASSERT_EQ(reply.status, 200) << reply.body;
   const json trace = reply.json()["reasoning"];
   EXPECT_EQ(trace["decided_by"], "solved");
@@ -87,7 +87,7 @@ TEST(ReasonServe, TheServedModelReasonsToo) {
   Program program({"--json", "serve", "--model", (folder / "model").string(), "--chat-template",
                    (folder / "chat.jinja").string(), "--port", "0"});
   const int port = port_of(program);
-  json body = question("b", {{"trees", 2}, {"base", "io"}, {"correction", false}, {"fallback", false}});
+  json body = forest_request("b", {{"trees", 2}, {"base", "io"}, {"correction", false}, {"fallback", false}});
   body.update({{"temperature", 0}, {"max_tokens", 3}});
   const HttpReply reply = testing_support::post(port, "/v1/chat/completions", body);
   ASSERT_EQ(reply.status, 200) << reply.body;

@@ -29,10 +29,10 @@ using testing_support::ScriptedEngine;
 using testing_support::Socket;
 using testing_support::TestServer;
 
-constexpr const char* kChat = "/v1/chat/completions";
+constexpr const char* kChatPath = "/v1/chat/completions";
 
 template <typename Condition>
-bool soon(const Condition& condition) {
+bool happens_soon(const Condition& condition) {
   for (int i = 0; i < 1000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -40,7 +40,7 @@ bool soon(const Condition& condition) {
   return false;
 }
 
-Json question(const std::string& text, Json reasoning, Json more = Json::object()) {
+Json forest_request(const std::string& text, Json reasoning, Json more = Json::object()) {
   Json body = {{"messages", {{{"role", "user"}, {"content", text}}}}, {"seed", 1}};
   if (!reasoning.is_null()) body["reasoning"] = std::move(reasoning);
   body.update(more);
@@ -60,7 +60,7 @@ struct Oracle {
   ScriptedModel model;
 };
 
-ChatReply votes(const ChatRequest& request) {  // three say 7, others 8
+ChatReply three_of_four(const ChatRequest& request) {  // three say 7, others 8
   static const std::vector<const char*> kAnswers = {"I add. The answer is 7", "The answer is 8",
                                                     "Well. The answer is 7", "So the answer is 7"};
   const std::size_t tree = request.slot.at(request.slot.find('/') + 1) - '0';
@@ -70,11 +70,11 @@ ChatReply votes(const ChatRequest& request) {  // three say 7, others 8
 }
 
 TEST(ReasoningProxy, MergesTheTreesIntoOneReply) {
-  Oracle oracle(votes);
+  Oracle oracle(three_of_four);
   {
     const ProxyServer proxy(oracle.model);
     const HttpReply reply = proxy.chat(
-        question("3 and 4?", {{"trees", 4}, {"stop", "none"}}, {{"model", "fot-oracle"}, {"temperature", 0.5}}));
+        forest_request("3 and 4?", {{"trees", 4}, {"stop", "none"}}, {{"model", "fot-oracle"}, {"temperature", 0.5}}));
     ASSERT_EQ(reply.status, 200) << reply.body;
     const Json body = reply.json();
     EXPECT_EQ(body["model"], "fot-oracle");
@@ -95,9 +95,9 @@ TEST(ReasoningProxy, MergesTheTreesIntoOneReply) {
 }
 
 TEST(ReasoningProxy, GivesTheTraceWhenAsked) {
-  Oracle oracle(votes);
+  Oracle oracle(three_of_four);
   const ProxyServer proxy(oracle.model);
-  const Json body = proxy.chat(question("3 and 4?", {{"trees", 4}, {"stop", "none"}, {"trace", true}})).json();
+  const Json body = proxy.chat(forest_request("3 and 4?", {{"trees", 4}, {"stop", "none"}, {"trace", true}})).json();
   const Json& trace = body["reasoning"];
   EXPECT_EQ(trace["label"], "7");
   EXPECT_EQ(trace["decided_by"], "vote");
@@ -112,7 +112,7 @@ TEST(ReasoningProxy, StreamsTheTraceBeforeTheAnswer) {
   fot::SimulatedModel dice;
   ScriptedModel model(dice, ScriptedModel::Options{.name = "dice", .replies_per_poll = 3});
   const ProxyServer proxy(model);
-  const Json body = question("4 9 10 13", {{"task", "game24"}, {"trees", 8}, {"trace", true}},
+  const Json body = forest_request("4 9 10 13", {{"task", "game24"}, {"trees", 8}, {"trace", true}},
                              {{"stream", true}, {"stream_options", {{"include_usage", true}}}});
   const HttpReply reply = proxy.chat(body);
   ASSERT_EQ(reply.status, 200) << reply.body;
@@ -148,9 +148,9 @@ TEST(ReasoningProxy, StreamsTheTraceBeforeTheAnswer) {
 }
 
 TEST(ReasoningProxy, StreamsWithoutATraceLikeAnyModel) {
-  Oracle oracle(votes);
+  Oracle oracle(three_of_four);
   const ProxyServer proxy(oracle.model);
-  const HttpReply reply = proxy.chat(question("3 and 4?", {{"trees", 3}}, {{"stream", true}}));
+  const HttpReply reply = proxy.chat(forest_request("3 and 4?", {{"trees", 3}}, {{"stream", true}}));
   std::string content;
   const auto events = reply.events();
   for (std::size_t i = 0; i + 1 < events.size(); ++i) {
@@ -162,10 +162,10 @@ TEST(ReasoningProxy, StreamsWithoutATraceLikeAnyModel) {
 }
 
 TEST(ReasoningProxy, WhatWasSaidBeforeBelongsToTheQuestion) {
-  Oracle oracle(votes);
+  Oracle oracle(three_of_four);
   {
     const ProxyServer proxy(oracle.model);
-    Json body = question("", true);
+    Json body = forest_request("", true);
     body["messages"] = {{{"role", "system"}, {"content", "Be brief."}},
                         {{"role", "user"}, {"content", "I have 3."}},
                         {{"role", "assistant"}, {"content", "Fine."}},
@@ -180,7 +180,7 @@ TEST(ReasoningProxy, WhatWasSaidBeforeBelongsToTheQuestion) {
 }
 
 TEST(ReasoningProxy, RefusesWhatItCannotDo) {
-  Oracle oracle(votes);
+  Oracle oracle(three_of_four);
   ApiOptions api;
   api.reasoning.trees = 16;
   const ProxyServer proxy(oracle.model, api);
@@ -213,7 +213,7 @@ TEST(ReasoningProxy, RefusesWhatItCannotDo) {
       {{{"task", "game24"}}, none, 400, "messages", ""},  // "3 and 4?" is no puzzle
   };
   for (const Case& one : cases) {
-    const HttpReply reply = proxy.chat(question("3 and 4?", one.reasoning, one.more));
+    const HttpReply reply = proxy.chat(forest_request("3 and 4?", one.reasoning, one.more));
     EXPECT_EQ(reply.status, one.status) << one.reasoning << one.more << reply.body;
     ASSERT_TRUE(reply.json().contains("error")) << reply.body;
     EXPECT_EQ(reply.json()["error"]["param"], one.param) << reply.body;
@@ -239,7 +239,7 @@ MockOptions endless() {
   return options;
 }
 
-EndpointOptions endpoint(const std::string& url) {
+EndpointOptions short_tempered(const std::string& url) {
   EndpointOptions options;
   options.base_url = url;
   options.model = "up";
@@ -252,18 +252,18 @@ EndpointOptions endpoint(const std::string& url) {
 TEST(ReasoningProxy, AClientThatLeavesStopsTheForest) {
   MockServer upstream(endless());
   HttpClient client;
-  EndpointModel model(client, endpoint(upstream.base_url()));
+  EndpointModel model(client, short_tempered(upstream.base_url()));
   const ProxyServer proxy(model);
   for (const bool stream : {true, false}) {
     const std::uint64_t before = upstream.statistics().accepted, left_before = upstream.statistics().given_up;
     Socket socket(proxy.port());
-    socket.send(http_request("POST", kChat,
-                             question("Why?", {{"trees", 4}, {"width", 4}, {"trace", true}}, {{"stream", stream}}).dump()));
-    ASSERT_TRUE(soon([&] { return upstream.statistics().accepted == before + 4; }));
+    socket.send(http_request("POST", kChatPath,
+                             forest_request("Why?", {{"trees", 4}, {"width", 4}, {"trace", true}}, {{"stream", stream}}).dump()));
+    ASSERT_TRUE(happens_soon([&] { return upstream.statistics().accepted == before + 4; }));
     EXPECT_EQ(proxy.service.open_sequences(), 1);
     socket.close();
-    EXPECT_TRUE(soon([&] { return proxy.service.open_sequences() == 0; }));
-    EXPECT_TRUE(soon([&] { return upstream.statistics().given_up == left_before + 4; }));
+    EXPECT_TRUE(happens_soon([&] { return proxy.service.open_sequences() == 0; }));
+    EXPECT_TRUE(happens_soon([&] { return upstream.statistics().given_up == left_before + 4; }));
   }
   const std::uint64_t accepted = upstream.statistics().accepted;
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -273,18 +273,18 @@ TEST(ReasoningProxy, AClientThatLeavesStopsTheForest) {
 TEST(ReasoningProxy, AnUpstreamThatDiesIsSaid) {
   auto upstream = std::make_unique<MockServer>(endless());
   HttpClient client;
-  EndpointModel model(client, endpoint(upstream->base_url()));
+  EndpointModel model(client, short_tempered(upstream->base_url()));
   const ProxyServer proxy(model);
   std::thread killer([&] {
-    soon([&] { return upstream->statistics().accepted >= 2; });
+    happens_soon([&] { return upstream->statistics().accepted >= 2; });
     upstream.reset();
   });
-  const HttpReply dying = proxy.chat(question("Why?", {{"trees", 2}, {"width", 2}}));
+  const HttpReply dying = proxy.chat(forest_request("Why?", {{"trees", 2}, {"width", 2}}));
   killer.join();
   EXPECT_EQ(dying.status, 502) << dying.body;
   EXPECT_EQ(dying.json()["error"]["code"], "upstream_failed");
   EXPECT_EQ(dying.json()["error"]["type"], "server_error");
-  const HttpReply dead = proxy.chat(question("Why?", {{"trees", 2}}, {{"stream", true}}));
+  const HttpReply dead = proxy.chat(forest_request("Why?", {{"trees", 2}}, {{"stream", true}}));
   EXPECT_EQ(dead.status, 200);  // the stream had begun
   EXPECT_NE(dead.events().back().find("could not answer"), std::string::npos) << dead.body;
   EXPECT_EQ(ask(proxy.port(), "GET", "/health").status, 200);
@@ -299,7 +299,7 @@ TEST(ReasoningProxy, AWrongKeyOfTheUpstreamIsNoMistakeOfTheClient) {
     return reply;
   });
   const ProxyServer proxy(model);
-  const HttpReply reply = proxy.chat(question("Why?", {{"trees", 3}}));
+  const HttpReply reply = proxy.chat(forest_request("Why?", {{"trees", 3}}));
   EXPECT_EQ(reply.status, 502);
   EXPECT_NE(reply.body.find("takes no calls"), std::string::npos) << reply.body;
 }
@@ -307,39 +307,39 @@ TEST(ReasoningProxy, AWrongKeyOfTheUpstreamIsNoMistakeOfTheClient) {
 TEST(ReasoningProxy, TooManyForestsAreRefusedAndTheEndIsOrderly) {
   MockServer upstream(endless());
   HttpClient client;
-  EndpointModel model(client, endpoint(upstream.base_url()));
+  EndpointModel model(client, short_tempered(upstream.base_url()));
   ApiOptions api;
   api.reasoning.forests = 1;
   ProxyServer proxy(model, api);
   std::thread first([&] {
-    const HttpReply reply = proxy.chat(question("Why?", {{"trees", 2}}));
+    const HttpReply reply = proxy.chat(forest_request("Why?", {{"trees", 2}}));
     EXPECT_EQ(reply.status, 503) << reply.body;  // broken off below
   });
-  ASSERT_TRUE(soon([&] { return proxy.service.open_sequences() == 1; }));
-  const HttpReply second = proxy.chat(question("And why?", true));
+  ASSERT_TRUE(happens_soon([&] { return proxy.service.open_sequences() == 1; }));
+  const HttpReply second = proxy.chat(forest_request("And why?", true));
   EXPECT_EQ(second.status, 429);
   EXPECT_EQ(second.field("Retry-After"), "1");
   EXPECT_FALSE(proxy.service.drain(std::chrono::milliseconds(50)));
   proxy.service.cancel_all();
   EXPECT_TRUE(proxy.service.drain(std::chrono::milliseconds(5000)));
   first.join();
-  EXPECT_EQ(proxy.chat(question("Now?", true)).status, 503);
+  EXPECT_EQ(proxy.chat(forest_request("Now?", true)).status, 503);
 }
 
 TEST(ReasoningInTheServer, AsksTheServedModel) {
   ScriptedEngine::Options options;
   options.next = saying("Let me see. The answer is 12");
   const TestServer server(options);
-  const HttpReply reply = server.chat(question("5 and 7?", {{"trees", 3}, {"trace", true}}));
+  const HttpReply reply = server.chat(forest_request("5 and 7?", {{"trees", 3}, {"trace", true}}));
   ASSERT_EQ(reply.status, 200) << reply.body;
   const Json body = reply.json();
   EXPECT_EQ(body["model"], "fot-scripted");
   EXPECT_EQ(body["choices"][0]["message"]["content"], "Let me see. The answer is 12");
   EXPECT_EQ(body["reasoning"]["label"], "12");
   EXPECT_EQ(body["usage"]["completion_tokens"], body["reasoning"]["cost"]["completion_tokens"]);
-  EXPECT_EQ(server.chat(question("5 and 7?", nullptr, {{"model", "fot-scripted"}})).status, 200);
-  EXPECT_EQ(server.chat(question("5 and 7?", nullptr, {{"model", "fot-other"}})).status, 404);
-  const Json plain = server.chat(question("5 and 7?", false)).json();
+  EXPECT_EQ(server.chat(forest_request("5 and 7?", nullptr, {{"model", "fot-scripted"}})).status, 200);
+  EXPECT_EQ(server.chat(forest_request("5 and 7?", nullptr, {{"model", "fot-other"}})).status, 404);
+  const Json plain = server.chat(forest_request("5 and 7?", false)).json();
   EXPECT_EQ(plain["model"], "scripted");
   const Json models = ask(server.port(), "GET", "/v1/models").json();
   ASSERT_EQ(models["data"].size(), 2U);
@@ -354,13 +354,13 @@ TEST(ReasoningInTheServer, LimitsAndWhatItNeeds) {
   ApiOptions api;
   api.max_tokens = 8;
   const TestServer limited({}, api);
-  EXPECT_EQ(limited.chat(question("Why?", true, {{"max_tokens", 9}})).status, 400);
+  EXPECT_EQ(limited.chat(forest_request("Why?", true, {{"max_tokens", 9}})).status, 400);
   api.reasoning.forests = 0;
   const TestServer without({}, api);
-  EXPECT_EQ(without.chat(question("Why?", true)).json()["error"]["param"], "reasoning");
+  EXPECT_EQ(without.chat(forest_request("Why?", true)).json()["error"]["param"], "reasoning");
   EXPECT_EQ(ask(without.port(), "GET", "/v1/models").json()["data"].size(), 1U);
   const TestServer no_template({}, {}, {}, false);
-  EXPECT_EQ(no_template.chat(question("Why?", true)).json()["error"]["code"], "no_chat_template");
+  EXPECT_EQ(no_template.chat(forest_request("Why?", true)).json()["error"]["code"], "no_chat_template");
 }
 
 TEST(ReasoningInTheServer, AClientThatLeavesStopsItsSequences) {
@@ -370,11 +370,11 @@ TEST(ReasoningInTheServer, AClientThatLeavesStopsItsSequences) {
   options.next = [](const TokenRequest&, std::int64_t) { return TokenId{65}; };
   const TestServer server(options);
   Socket socket(server.port());
-  socket.send(http_request("POST", kChat, question("Why?", {{"trees", 3}, {"width", 3}}).dump()));
-  ASSERT_TRUE(soon([&] { return server.engine.state().running == 3; }));
+  socket.send(http_request("POST", kChatPath, forest_request("Why?", {{"trees", 3}, {"width", 3}}).dump()));
+  ASSERT_TRUE(happens_soon([&] { return server.engine.state().running == 3; }));
   socket.close();
-  EXPECT_TRUE(soon([&] { return server.service.open_sequences() == 0; }));
-  EXPECT_TRUE(soon([&] { return server.engine.state().running == 0; }));
+  EXPECT_TRUE(happens_soon([&] { return server.service.open_sequences() == 0; }));
+  EXPECT_TRUE(happens_soon([&] { return server.engine.state().running == 0; }));
 }
 
 }  // namespace

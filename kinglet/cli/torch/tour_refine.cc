@@ -23,24 +23,24 @@ using nlohmann::ordered_json;
 using star_agents::Seed;
 using star_agents::SeedFile;
 
-struct Agent {
+struct SimulatedAgent {
   const char* name;
   double right;  // how often it gives the word's own definition; else that of another word
 };
-constexpr Agent kAgents[] = {{"scholar", 0.85}, {"student", 0.6}, {"clerk", 0.45}, {"parrot", 0.25}};
+constexpr SimulatedAgent kAgents[] = {{"scholar", 0.85}, {"student", 0.6}, {"clerk", 0.45}, {"parrot", 0.25}};
 constexpr double kSpoiled = 0.4;     // of the answers of the data
 constexpr double kJudgeErrs = 0.15;  // of its comparisons
 
 // What the dictionary says, by the question; the file that is refined has part of the answers exchanged.
-struct Words {
+struct DictionaryWords {
   std::map<std::string, std::string> answers;
   std::vector<std::string> all;  // answers to draw wrong ones from
   SeedFile seeds;
 };
 
-double chance(const std::string& text, std::uint64_t seed) { return Rng(seed ^ xxh3(as_bytes(text))).uniform(); }
+double drawn_chance(const std::string& text, std::uint64_t seed) { return Rng(seed ^ xxh3(as_bytes(text))).uniform(); }
 
-const std::string& other_answer(const Words& words, const std::string& key, const std::string& right,
+const std::string& other_answer(const DictionaryWords& words, const std::string& key, const std::string& right,
                                 std::uint64_t seed) {
   Rng rng(seed ^ xxh3(as_bytes("other/" + key)));
   const std::string* drawn = &words.all[rng.below(words.all.size())];
@@ -48,14 +48,14 @@ const std::string& other_answer(const Words& words, const std::string& key, cons
   return *drawn;
 }
 
-Words prepare_words(const fs::path& folder, std::size_t count, std::uint64_t seed) {
+DictionaryWords prepare_words(const fs::path& folder, std::size_t count, std::uint64_t seed) {
   ImportOptions import;
   import.from = ImportSource::kWordNet;
   import.as = ImportForm::kInstructions;
   import.out = folder / "dictionary.jsonl";
   const std::uint64_t documents = import_data(import).files.at(0).documents;
   const std::uint64_t stride = std::max<std::uint64_t>(1, documents / count);
-  Words words;
+  DictionaryWords words;
   std::vector<Json> records;
   DocumentReader reader(import.out);
   for (std::uint64_t i = 0; const auto document = reader.next(); ++i) {
@@ -69,7 +69,7 @@ Words prepare_words(const fs::path& folder, std::size_t count, std::uint64_t see
   std::string lines;
   for (Json& record : records) {
     const std::string question = record["instruction"], right = record["output"];
-    if (chance("spoiled/" + question, seed) < kSpoiled) record["output"] = other_answer(words, question, right, seed);
+    if (drawn_chance("spoiled/" + question, seed) < kSpoiled) record["output"] = other_answer(words, question, right, seed);
     lines += record.dump() + "\n";
   }
   write_file_atomically(folder / "seeds.jsonl", as_bytes(lines));
@@ -78,17 +78,17 @@ Words prepare_words(const fs::path& folder, std::size_t count, std::uint64_t see
 }
 
 // An agent: the word's own definition, or that of another word.
-ScriptedModel::Script agent_script(const Words& words, const Agent& agent, std::uint64_t seed) {
+ScriptedModel::Script agent_script(const DictionaryWords& words, const SimulatedAgent& agent, std::uint64_t seed) {
   return [&words, agent, seed](const ChatRequest& request) {
     const std::string& question = request.messages.back().content;
     const std::string& right = words.answers.at(question);
     const std::string key = std::string(agent.name) + "/" + question;
-    return reply_saying(chance(key, seed) < agent.right ? right : other_answer(words, key, right, seed));
+    return reply_saying(drawn_chance(key, seed) < agent.right ? right : other_answer(words, key, right, seed));
   };
 }
 
 // The judge looks the word up, and errs.
-ScriptedModel::Script judge_script(const Words& words, std::uint64_t seed) {
+ScriptedModel::Script judge_script(const DictionaryWords& words, std::uint64_t seed) {
   return [&words, seed](const ChatRequest& request) {
     const std::string& user = request.messages.back().content;
     const std::size_t second = user.find("<answer B");
@@ -96,19 +96,19 @@ ScriptedModel::Script judge_script(const Words& words, std::uint64_t seed) {
     for (const auto& [question, answer] : words.answers) {
       if (user.find(question) == std::string::npos) continue;
       const bool a_right = a.find(answer) != std::string_view::npos, b_right = b.find(answer) != std::string_view::npos;
-      bool first = a_right != b_right ? a_right : chance("tie/" + user, seed) < 0.5;
-      if (chance("judge/" + user, seed) < kJudgeErrs) first = !first;
+      bool first = a_right != b_right ? a_right : drawn_chance("tie/" + user, seed) < 0.5;
+      if (drawn_chance("judge/" + user, seed) < kJudgeErrs) first = !first;
       return reply_saying(first ? "[[A]]" : "[[B]]");
     }
     return reply_saying("[[C]]");
   };
 }
 
-star_agents::RefineRecipe recipe_of(const SeedFile& seeds, std::uint64_t seed) {
+star_agents::RefineRecipe refine_settings(const SeedFile& seeds, std::uint64_t seed) {
   star_agents::RefineRecipe recipe;
   star_agents::Settings& settings = recipe.settings;
   settings.instruction_agents.emplace_back();
-  for (const Agent& agent : kAgents) {
+  for (const SimulatedAgent& agent : kAgents) {
     star_agents::ResponseAgent response;
     response.name = response.model = agent.name;
     settings.pairs.push_back({0, settings.response_agents.size()});
@@ -124,7 +124,7 @@ star_agents::RefineRecipe recipe_of(const SeedFile& seeds, std::uint64_t seed) {
   return recipe;
 }
 
-double share_right(const Words& words, const std::vector<std::string>& answers) {
+double share_of_right(const DictionaryWords& words, const std::vector<std::string>& answers) {
   std::size_t right = 0;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     right += answers[i] == words.answers.at(words.seeds.seeds[i].instruction());
@@ -132,20 +132,20 @@ double share_right(const Words& words, const std::vector<std::string>& answers) 
   return static_cast<double>(right) / static_cast<double>(std::max<std::size_t>(1, answers.size()));
 }
 
-struct Shares {
+struct RightShares {
   double data = 0, kept = 0, random = 0;
   std::vector<double> agents;
 };
 
-Shares measure(const Words& words, const fs::path& refined, std::uint64_t seed) {
-  Shares shares;
+RightShares measure_shares(const DictionaryWords& words, const fs::path& refined, std::uint64_t seed) {
+  RightShares shares;
   std::vector<std::string> data, kept;
   for (const Seed& one : words.seeds.seeds) data.push_back(one.response);
   DocumentReader reader(refined);
   while (const auto document = reader.next()) kept.push_back(document->messages.back()["content"]);
-  shares.data = share_right(words, data);
-  shares.kept = share_right(words, kept);
-  for (const Agent& agent : kAgents) {
+  shares.data = share_of_right(words, data);
+  shares.kept = share_of_right(words, kept);
+  for (const SimulatedAgent& agent : kAgents) {
     std::vector<std::string> answers;
     const auto script = agent_script(words, agent, seed);
     for (const Seed& one : words.seeds.seeds) {
@@ -153,32 +153,32 @@ Shares measure(const Words& words, const fs::path& refined, std::uint64_t seed) 
       request.messages = one.context;
       answers.push_back(script(request).text);
     }
-    shares.agents.push_back(share_right(words, answers));
+    shares.agents.push_back(share_of_right(words, answers));
     shares.random += shares.agents.back() / static_cast<double>(std::size(kAgents));
   }
   return shares;
 }
 
-std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+std::string right_share(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
 }  // namespace
 
 void run_refine_stop(const TourOptions& options, TourReport& report) {
   const fs::path folder = fs::path(options.output) / "refine";
   fs::create_directories(folder);
-  const Words words = prepare_words(folder, options.quick ? 120 : 600, options.seed);
-  const star_agents::RefineRecipe recipe = recipe_of(words.seeds, options.seed);
+  const DictionaryWords words = prepare_words(folder, options.quick ? 120 : 600, options.seed);
+  const star_agents::RefineRecipe recipe = refine_settings(words.seeds, options.seed);
   std::map<std::string, std::unique_ptr<ScriptedModel>> models;
   star_agents::RunModels run_models;
   const auto add = [&](const std::string& name, ScriptedModel::Script script) {
     models[name] = std::make_unique<ScriptedModel>(std::move(script), ScriptedModel::Options{.name = name});
     run_models.chat[name] = models[name].get();
   };
-  for (const Agent& agent : kAgents) add(agent.name, agent_script(words, agent, options.seed));
+  for (const SimulatedAgent& agent : kAgents) add(agent.name, agent_script(words, agent, options.seed));
   add("judge", judge_script(words, options.seed));
   const star_agents::RunStatistics statistics =
       star_agents::run_in_folder({recipe, words.seeds, folder, "Refined dictionary answers", {}, {}}, run_models);
-  const Shares shares = measure(words, folder / "refined.jsonl", options.seed);
+  const RightShares shares = measure_shares(words, folder / "refined.jsonl", options.seed);
   const auto best = static_cast<std::size_t>(
       std::max_element(shares.agents.begin(), shares.agents.end()) - shares.agents.begin());
   const std::vector<double>& p = statistics.history.back().probabilities;
@@ -187,11 +187,11 @@ void run_refine_stop(const TourOptions& options, TourReport& report) {
       {"Star-Agents",
        fmt::format("{} dictionary answers, {} of them right, refined by {} simulated agents and a judge that errs in "
                    "{:.0f} % of its comparisons",
-                   statistics.seeds, percent(shares.data), std::size(kAgents), 100 * kJudgeErrs),
+                   statistics.seeds, right_share(shares.data), std::size(kAgents), 100 * kJudgeErrs),
        fmt::format("{} of the kept answers are right; the best agent is asked with p {:.2f}, from {:.2f}",
-                   percent(shares.kept), p[best], 1.0 / static_cast<double>(p.size())),
-       fmt::format("an agent drawn at random gives {}, the best one alone {}", percent(shares.random),
-                   percent(shares.agents[best])),
+                   right_share(shares.kept), p[best], 1.0 / static_cast<double>(p.size())),
+       fmt::format("an agent drawn at random gives {}, the best one alone {}", right_share(shares.random),
+                   right_share(shares.agents[best])),
        "kinglet refine refine.toml"});
 
   TourSection section{"Star-Agents: better instruction data", {}, {}, {}, {}};
@@ -203,11 +203,11 @@ void run_refine_stop(const TourOptions& options, TourReport& report) {
                   100 * kSpoiled, statistics.judge_calls),
       fmt::format("The run's own report is {}.", (folder / "report.html").string())};
   TourTable table{{"answers", "right", "probability at the end"}, {}};
-  table.rows.push_back({"of the data", percent(shares.data), ""});
+  table.rows.push_back({"of the data", right_share(shares.data), ""});
   for (std::size_t i = 0; i < shares.agents.size(); ++i) {
-    table.rows.push_back({kAgents[i].name, percent(shares.agents[i]), fmt::format("{:.2f}", p[i])});
+    table.rows.push_back({kAgents[i].name, right_share(shares.agents[i]), fmt::format("{:.2f}", p[i])});
   }
-  table.rows.push_back({"kept by Star-Agents", percent(shares.kept), ""});
+  table.rows.push_back({"kept by Star-Agents", right_share(shares.kept), ""});
   section.tables.push_back(std::move(table));
   report.sections.push_back(std::move(section));
   report.numbers["refine"] = {{"seeds", statistics.seeds},     {"data", shares.data},

@@ -48,14 +48,14 @@ struct Drawn {
   }
 };
 
-struct Case {
+struct WatchCase {
   Task task;
   Base base;
   const char* question;
   int trees, width;
 };
 
-void expect_the_result_is_drawn(const Case& one) {
+void expect_the_result_is_drawn(const WatchCase& one) {
   ForestSettings settings;
   settings.base = one.base;
   settings.trees = one.trees;
