@@ -9,6 +9,7 @@
 #include "kinglet/base/files.h"
 #include "kinglet/cli/torch/tour_excp.h"
 #include "kinglet/cli/torch/tour_language.h"
+#include "kinglet/cli/torch/tour_reasoning.h"
 #include "kinglet/cli/torch/tour_refine.h"
 #include "kinglet/cli/torch/tour_report.h"
 #include "kinglet/cli/torch_module.h"
@@ -48,6 +49,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_tour(const kin
   TourReport report;
   run_excp_stop(options, report);
   run_language_stop(options, report);
+  run_reasoning_stop(options, report);
   run_refine_stop(options, report);
 
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
