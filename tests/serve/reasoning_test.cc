@@ -24,7 +24,6 @@ using testing_support::http_request;
 using testing_support::HttpReply;
 using testing_support::post;
 using testing_support::ProxyServer;
-using testing_support::saying;
 using testing_support::ScriptedEngine;
 using testing_support::Socket;
 using testing_support::TestServer;
@@ -61,10 +60,10 @@ struct Oracle {
 };
 
 ChatReply three_of_four(const ChatRequest& request) {  // three say 7, others 8
-  static const std::vector<const char*> kAnswers = {"I add. The answer is 7", "The answer is 8",
-                                                    "Well. The answer is 7", "So the answer is 7"};
+  static const std::vector<const char*> kSaidByTrees = {"I add. The answer is 7", "The answer is 8",
+                                                        "Well. The answer is 7", "So the answer is 7"};
   const std::size_t tree = request.slot.at(request.slot.find('/') + 1) - '0';
-  ChatReply reply = reply_saying(kAnswers.at(tree % kAnswers.size()));
+  ChatReply reply = reply_saying(kSaidByTrees.at(tree % kSaidByTrees.size()));
   reply.usage = {.prompt = 10, .cached = 4, .completion = 5};
   return reply;
 }
@@ -328,7 +327,7 @@ TEST(ReasoningProxy, TooManyForestsAreRefusedAndTheEndIsOrderly) {
 
 TEST(ReasoningInTheServer, AsksTheServedModel) {
   ScriptedEngine::Options options;
-  options.next = saying("Let me see. The answer is 12");
+  options.next = testing_support::saying("Let me see. The answer is 12");
   const TestServer server(options);
   const HttpReply reply = server.chat(forest_request("5 and 7?", {{"trees", 3}, {"trace", true}}));
   ASSERT_EQ(reply.status, 200) << reply.body;
