@@ -32,6 +32,7 @@ void add_ckpt_command(CLI::App& app, const Globals& globals);      // ckpt.cc: a
 void add_tokenize_command(CLI::App& app, const Globals& globals);  // tokenize.cc
 void add_data_command(CLI::App& app, const Globals& globals);      // data.cc: import inspect
 void add_distill_command(CLI::App& app, const Globals& globals);   // distill.cc; runs in libkinglet_torch.so
+void add_memoryformer_command(CLI::App& app, const Globals& globals);  // memoryformer.cc; in libkinglet_torch.so
 void add_mock_server_command(CLI::App& app, const Globals& globals);  // mock_server.cc
 void add_reason_command(CLI::App& app, const Globals& globals);       // reason.cc
 void add_reason_serve_command(CLI::App& reason, const Globals& globals);  // reason_serve.cc

@@ -66,6 +66,7 @@ int run(int argc, char** argv) {
   add_judge_command(app, globals);
   add_train_command(app, globals);
   add_distill_command(app, globals);
+  add_memoryformer_command(app, globals);
   add_generate_command(app, globals);
   add_chat_command(app, globals);
   add_serve_command(app, globals);

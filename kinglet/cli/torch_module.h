@@ -13,6 +13,7 @@ namespace kinglet::cli {
 
 struct ConversationOptions;
 struct GenerateOptions;
+struct MemoryFormerCommand;
 struct ServedModelOptions;
 struct PerplexityOptions;
 struct ServeOptions;
@@ -25,6 +26,8 @@ inline constexpr const char* kTourEntryName = "kinglet_run_tour";
 using TrainEntry = int(const TrainOptions&, const Globals&);
 inline constexpr const char* kTrainEntryName = "kinglet_run_train";
 inline constexpr const char* kDistillEntryName = "kinglet_run_distill";  // a TrainEntry
+using MemoryFormerEntry = int(const MemoryFormerCommand&, const Globals&);
+inline constexpr const char* kMemoryFormerEntryName = "kinglet_run_memoryformer";
 using GenerateEntry = int(const GenerateOptions&, const Globals&);
 inline constexpr const char* kGenerateEntryName = "kinglet_run_generate";
 using PerplexityEntry = int(const PerplexityOptions&, const Globals&);

@@ -4,11 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/distill_recipes.h"
 #include "tests/support/files_in.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary_folder.h"
 
-#include "kinglet/base/rng.h"
 #include "kinglet/io/metrics.h"
 
 namespace kinglet {
@@ -17,81 +17,23 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
+using testing_support::kSmallDistillation;
+using testing_support::kSmallStudent;
+using testing_support::kSmallTeacher;
 using testing_support::ProcessResult;
 using testing_support::put;
 using testing_support::run_kinglet;
-using testing_support::slurp;
 using testing_support::TemporaryFolder;
-
-std::string questions(std::uint64_t seed, int count) {
-  constexpr std::array kWords = {"stone", "house", "river", "cloud"};
-  Rng rng(seed);
-  std::string lines;
-  for (int i = 0; i < count; ++i) {
-    const std::string word = kWords[rng.below(4)];
-    lines += json({{"instruction", "Say " + word}, {"input", ""}, {"output", "It is the old " + word + " of " + word}})
-                 .dump() +
-             "\n";
-  }
-  return lines;
-}
-
-constexpr const char* kTeacher = R"(
-[data]
-train = ["train.jsonl"]
-tokens = 64
-packing = "best-fit"
-[tokenizer]
-vocabulary_size = 290
-[model]
-hidden_size = 24
-num_layers = 1
-num_heads = 2
-max_positions = 128
-[training]
-steps = 30
-batch = 4
-[optimizer]
-lr = 1e-2
-)";
-
-constexpr const char* kRecipe = R"(
-[teacher]
-from = "teacher/model"
-[student]
-hidden_size = 16
-num_layers = 1
-num_heads = 2
-max_positions = 128
-[data]
-train = ["train.jsonl"]
-validation = ["validation.jsonl"]
-longest_prompt = 40
-longest = 64
-[sequences]
-threshold = 0.6
-buffer = 8
-[training]
-steps = 8
-batch = 4
-log_every = 1
-[optimizer]
-lr = 1e-2
-[evaluation]
-every = 4
-answers = 4
-[checkpoints]
-every = 2
-)";
+using testing_support::word_questions;
 
 class Distill : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TemporaryFolder>();
-    put(*folder_ / "train.jsonl", questions(1, 60));
-    put(*folder_ / "validation.jsonl", questions(2, 8));
-    put(*folder_ / "teacher.toml", kTeacher);
-    put(*folder_ / "distill.toml", kRecipe);
+    put(*folder_ / "train.jsonl", word_questions(1, 60));
+    put(*folder_ / "validation.jsonl", word_questions(2, 8));
+    put(*folder_ / "teacher.toml", kSmallTeacher);
+    put(*folder_ / "distill.toml", kSmallDistillation);
     const ProcessResult result =
         run_kinglet({"train", file("teacher.toml").string(), "--out", file("teacher").string(), "--threads", "1"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -135,20 +77,17 @@ TEST_F(Distill, MakesARunFolder) {
   EXPECT_EQ(json::parse(again.out)["rouge_l"], summary["rouge_l"]);
 }
 
-TEST_F(Distill, GoesOnFromTheStudentOfAnotherRunWithACacheAndNoTeacher) {
-  const std::vector<std::string> sets = {"method=kd", "teacher.cache=" + file("logits").string(),
-                                         "teacher.cache_top_k=40"};
-  const ProcessResult first = distill("kd", sets);
+TEST_F(Distill, KeepsItsCheckpointsInAStore) {
+  const std::vector<std::string> sets = {"checkpoints.kind=excp", "checkpoints.lossless=true"};
+  const ProcessResult first = distill("stored", sets);
   ASSERT_EQ(first.exit_code, 0) << first.err;
-  EXPECT_GT(json::parse(first.out)["cache_bytes"].get<int>(), 1000);
-  std::string recipe = slurp(file("distill.toml"));
-  recipe.replace(recipe.find("from = \"teacher/model\""), 22, "");
-  recipe.insert(recipe.find("hidden_size = 16"), "tokenizer = \"teacher/model\"\n");
-  put(file("alone.toml"), recipe);
-  const ProcessResult second = distill("alone", sets, "alone.toml");
-  ASSERT_EQ(second.exit_code, 0) << second.err;
-  EXPECT_EQ(json::parse(second.out)["teacher_parameters"], 0);
-  EXPECT_EQ(json::parse(second.out)["eval_loss"], json::parse(first.out)["eval_loss"]);
+  EXPECT_TRUE(fs::exists(file("stored") / "checkpoints.store"));
+  EXPECT_FALSE(fs::exists(file("stored") / "checkpoints"));
+  const ProcessResult again = distill("stored", sets);
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(json::parse(again.out)["first_step"], 8);
+  EXPECT_EQ(json::parse(again.out)["rouge_l"], json::parse(first.out)["rouge_l"]);
+  EXPECT_EQ(json::parse(again.out)["eval_divergence"], json::parse(first.out)["eval_divergence"]);
 }
 
 TEST_F(Distill, PrintsItsRecipe) {
@@ -181,9 +120,9 @@ TEST_F(Distill, RefusesAnotherTokenizer) {
                    "data.train=[\"" + file("other.jsonl").string() + "\"]", "--set", "data.packing=concatenate",
                    "--set", "data.tokens=4", "--set", "training.steps=1", "--set", "tokenizer.vocabulary_size=260"});
   ASSERT_EQ(made.exit_code, 0) << made.err;
-  std::string recipe = slurp(file("distill.toml"));
-  recipe.replace(recipe.find("hidden_size = 16\nnum_layers = 1\nnum_heads = 2\nmax_positions = 128\n"), 66,
-                 "from = \"other/model\"\n");
+  std::string recipe = kSmallDistillation;
+  const std::string shape = kSmallStudent;
+  recipe.replace(recipe.find(shape), shape.size(), "from = \"other/model\"\n");
   put(file("mixed.toml"), recipe);
   expect_refused(distill("x7", {}, "mixed.toml"), "different tokenizers");
 }

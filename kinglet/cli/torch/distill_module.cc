@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/progress.h"
+#include "kinglet/cli/torch/recipe_kinds.h"
 #include "kinglet/cli/torch_module.h"
 #include "kinglet/cli/train_options.h"
+#include "kinglet/methods/memoryformer/memoryformer.h"
 #include "kinglet/methods/mgsr/distill_run.h"
 #include "kinglet/train/torch_threads.h"
 
@@ -82,7 +84,8 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_distill(const 
   using namespace kinglet;
   using namespace kinglet::cli;
   share_torch_threads();
-  const RecipeKinds kinds = basic_kinds();
+  register_memoryformer();
+  const RecipeKinds kinds = recipe_kinds();
   Recipe recipe = Recipe::load(options.recipe);
   for (const std::string& assignment : options.sets) recipe.set(assignment);
   if (options.print_recipe) {

@@ -7,8 +7,10 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
+#include "kinglet/cli/torch/tour_distill.h"
 #include "kinglet/cli/torch/tour_excp.h"
 #include "kinglet/cli/torch/tour_language.h"
+#include "kinglet/cli/torch/tour_memoryformer.h"
 #include "kinglet/cli/torch/tour_reasoning.h"
 #include "kinglet/cli/torch/tour_refine.h"
 #include "kinglet/cli/torch/tour_report.h"
@@ -49,6 +51,8 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_tour(const kin
   TourReport report;
   run_excp_stop(options, report);
   run_language_stop(options, report);
+  run_memoryformer_stop(options, report);
+  run_distill_stop(options, report);
   run_reasoning_stop(options, report);
   run_refine_stop(options, report);
 

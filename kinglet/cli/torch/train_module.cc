@@ -5,11 +5,10 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/progress.h"
+#include "kinglet/cli/torch/recipe_kinds.h"
 #include "kinglet/cli/torch_module.h"
 #include "kinglet/cli/train_options.h"
-#include "kinglet/methods/excp/store_sink.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
-#include "kinglet/methods/memoryformer/recipe.h"
 #include "kinglet/train/language_run.h"
 #include "kinglet/train/process_group.h"
 #include "kinglet/train/torch_threads.h"
@@ -19,26 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
-
-SinkFactory read_excp_sink(RecipeTable& checkpoints) {
-  excp::Options options;
-  options.lossless = checkpoints.boolean("lossless", false);
-  if (const auto lambda = checkpoints.optional_number("lambda", at_least(0.0))) options.lambda = *lambda;
-  options.fill_pruned_second = checkpoints.boolean("fill_pruned", true);
-  options.key_every = static_cast<int>(checkpoints.integer("key_every", options.key_every, {1, 1'000'000}));
-  const bool verify = checkpoints.boolean("verify", false);
-  excp::validate(options);
-  return [options, verify](const fs::path& run) {
-    return std::make_unique<excp::StoreSink>(run / "checkpoints.store", options, verify);
-  };
-}
-
-RecipeKinds all_kinds() {
-  RecipeKinds kinds = basic_kinds();
-  kinds.sinks["excp"] = read_excp_sink;
-  kinds.models["memoryformer"] = read_memoryformer;
-  return kinds;
-}
 
 Recipe load_recipe(const TrainOptions& options) {
   Recipe recipe = Recipe::load(options.recipe);
@@ -99,7 +78,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_train(const ki
   using namespace kinglet::cli;
   share_torch_threads();
   register_memoryformer();
-  const RecipeKinds kinds = all_kinds();
+  const RecipeKinds kinds = recipe_kinds();
   Recipe recipe = load_recipe(options);
   if (options.print_recipe) {
     RecipeReader reader(std::move(recipe));
