@@ -1,6 +1,6 @@
 // A model's folder as a chain of two containers that can be a part of a program: a key frame of its files with all
-// weights zero, and the weights as the difference to it. So even a single model has the codebooks and the entropy coding
-// of a delta.
+// weights zero, and the weights as the difference to it. So even a single model has the codebooks and the entropy
+// coding of a delta.
 #pragma once
 
 #include <filesystem>
