@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -106,12 +106,12 @@ int run(const Options& options) {
   std::printf("%-20s %12s %12s %10s %9s %7s\n", "", "weights", "a token", "tokens/s", "ms/token", "to bf16");
   double base = 0;
   {
-    Decoder dense(dense_config(memory));
-    fill(dense);
-    const ModelCost cost = decoder_cost(dense.config(), 1);
-    measure("dense bf16", dense, cost, 2, options, base);
-    dense.round_to_int8();
-    measure("dense int8", dense, cost, 1, options, base);
+    const auto dense = std::make_shared<Decoder>(dense_config(memory));
+    fill(*dense);
+    const ModelCost cost = decoder_cost(dense->config(), 1);
+    measure("dense bf16", *dense, cost, 2, options, base);
+    dense->round_to_int8();
+    measure("dense int8", *dense, cost, 1, options, base);
   }
   const auto tables = make_memoryformer(memory);
   fill(*tables);
