@@ -19,8 +19,9 @@ namespace HWY_NAMESPACE {
 // x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor series up to r^7.
 HWY_INLINE float Exp(float x) {
   const float clamped = x < -87.0F ? -87.0F : (x > 88.0F ? 88.0F : x);
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
-  const float n = (clamped * 1.44269504088896341F + kRound) - kRound;
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer, which the lowest bits then hold
+  const float rounded = clamped * 1.44269504088896341F + kRound;
+  const float n = rounded - kRound;
   const float r = (clamped - n * 0.693359375F) + n * 2.12194440e-4F;
   float p = 1.0F / 5040.0F;
   p = p * r + 1.0F / 720.0F;
@@ -30,7 +31,9 @@ HWY_INLINE float Exp(float x) {
   p = p * r + 0.5F;
   p = p * r + 1.0F;
   p = p * r + 1.0F;
-  const std::int32_t bits = (static_cast<std::int32_t>(n) + 127) * (1 << 23);
+  std::uint32_t bits;  // unsigned, and not by conversion: a NaN has no integer
+  __builtin_memcpy(&bits, &rounded, sizeof(bits));
+  bits = (bits + 127) << 23;  // those of kRound fall out at the top
   float power;
   __builtin_memcpy(&power, &bits, sizeof(power));
   return p * power;
