@@ -11,8 +11,9 @@ LanguageBatch batch_of(const std::vector<Example>& examples, TokenId padding) {
   std::size_t width = 1;
   for (const Example& example : examples) {
     TORCH_CHECK(!example.prompt.empty(), "an example needs a prompt of one token at least");
-    const std::size_t length = example.prompt.size() + example.response.size();
-    width = std::max(width, length - 1);
+    // The last token of a response is predicted and not read; without a response all of the prompt is read.
+    const std::size_t unread = example.response.empty() ? 0 : 1;
+    width = std::max(width, example.prompt.size() + example.response.size() - unread);
   }
   const auto rows = static_cast<std::int64_t>(examples.size()), columns = static_cast<std::int64_t>(width);
   LanguageBatch batch{

@@ -45,6 +45,8 @@ TEST(Batch, PredictsEachTokenOfTheResponseFromTheTokenBefore) {
 TEST(Batch, OfShortExamples) {
   EXPECT_EQ(batch_of({{{5}, {}, {}, 0}}, 0).tokens.size(1), 1);
   EXPECT_THAT(row_of(batch_of({{{5}, {9}, {}, 0}}, 0).labels, 0), ElementsAre(9));
+  // The longest example has no response: its whole prompt must find room.
+  EXPECT_THAT(row_of(batch_of({{{5, 6, 7}, {}, {}, 0}, {{8}, {9}, {}, 1}}, 0).tokens, 0), ElementsAre(5, 6, 7));
 }
 
 TEST(NeighbourRows, StayInsideSpansAndExamples) {
