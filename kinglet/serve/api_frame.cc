@@ -39,7 +39,7 @@ std::string route_of(const std::string& path) {
 
 }  // namespace
 
-std::int64_t seconds_since_1970() {
+std::int64_t unix_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
@@ -53,7 +53,7 @@ std::string reply_id(bool chat) {
                      static_cast<std::uint32_t>(random_number()));
 }
 
-ApiFrame::ApiFrame(ApiOptions options) : options_(std::move(options)), created_(seconds_since_1970()) {}
+ApiFrame::ApiFrame(ApiOptions options) : options_(std::move(options)), created_(unix_seconds()) {}
 
 HttpFields ApiFrame::common_fields(const HttpRequest& request) const {
   HttpFields fields = {{"X-Content-Type-Options", "nosniff"}};

@@ -79,7 +79,7 @@ class ApiFrame {
   std::atomic<bool> draining_ = false;
 };
 
-std::int64_t seconds_since_1970();
+std::int64_t unix_seconds();
 // 64 random bits, not from a sequence that a client could go on with.
 std::uint64_t random_number();
 std::string reply_id(bool chat);  // "chatcmpl-..." or "cmpl-..."

@@ -185,7 +185,7 @@ ReplyFormat::Setting ApiService::reply_setting(const GenerationRequest& asked, b
   setting.id = reply_id(chat);
   setting.model = model_.name;
   setting.fingerprint = fingerprint_;
-  setting.created = seconds_since_1970();
+  setting.created = unix_seconds();
   setting.log_probabilities = asked.top_log_probabilities >= 0;
   setting.include_usage = asked.include_usage;
   return setting;

@@ -35,7 +35,7 @@ void ReasoningProxy::complete_chat(const HttpRequest& request, const std::shared
   setting.id = reply_id(true);
   setting.model = name_;
   setting.fingerprint = fingerprint_;
-  setting.created = seconds_since_1970();
+  setting.created = unix_seconds();
   setting.include_usage = asked.include_usage;
   reasoning_.start(std::move(question), exchange, ReplyFormat(std::move(setting)), common_fields(request),
                    [this](int status, const fot::CallCost& cost) {
