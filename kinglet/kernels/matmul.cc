@@ -105,20 +105,6 @@ std::shared_ptr<const Primitive> primitive_for(const ConstMatrix& a, const Const
   return kept.emplace(key, std::move(made)).first->second;
 }
 
-// oneDNN multiplies bf16 only with AVX-512; asking it is surer than reading the processor's flags.
-bool multiplies_bfloat16() {
-  static const bool able = [] {
-    const ConstMatrix matrix{nullptr, DType::kBF16, 16, 16, 16, 1, 0};
-    try {
-      compile(matrix, matrix, {nullptr, DType::kF32, 16, 16, 16, 1, 0}, 1, false, false);
-      return true;
-    } catch (const dnnl::error&) {
-      return false;
-    }
-  }();
-  return able;
-}
-
 // oneDNN inside starts no threads of its own. The setting is the calling thread's.
 class OneThread {
  public:
@@ -140,6 +126,20 @@ void fill_without_product(const Matrix& c, std::int64_t batch, const float* bias
 }
 
 }  // namespace
+
+// oneDNN multiplies bf16 only with AVX-512; asking it is surer than reading the processor's flags.
+bool multiplies_bfloat16() {
+  static const bool able = [] {
+    const ConstMatrix matrix{nullptr, DType::kBF16, 16, 16, 16, 1, 0};
+    try {
+      compile(matrix, matrix, {nullptr, DType::kF32, 16, 16, 16, 1, 0}, 1, false, false);
+      return true;
+    } catch (const dnnl::error&) {
+      return false;
+    }
+  }();
+  return able;
+}
 
 void matmul(const ConstMatrix& a_in, const ConstMatrix& b_in, const Matrix& c_in, std::int64_t batch, const float* bias,
             bool accumulate) {

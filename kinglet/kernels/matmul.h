@@ -35,6 +35,9 @@ using Matrix = StridedMatrix<void*>;
 void matmul(const ConstMatrix& a, const ConstMatrix& b, const Matrix& c, std::int64_t batch = 1,
             const float* bias = nullptr, bool accumulate = false);
 
+// Whether bf16 operands are multiplied as they are, and not widened first.
+bool multiplies_bfloat16();
+
 // The fp32 product on the calling thread alone: c = alpha op(a) op(b) + beta c.
 // Row-major with leading dimensions; for blocks that stay in the cache.
 void matmul_block(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
