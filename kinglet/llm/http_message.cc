@@ -17,7 +17,7 @@ void take_field(std::string_view line, HttpMessage& message, std::size_t& length
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) throw bad_input("request", "a header line has no colon");
   const std::string name = ascii::lower(line.substr(0, colon));
-  const std::string_view value = ascii::trimmed(line.substr(colon + 1));
+  const std::string_view value = ascii::trimmed(line.substr(colon + 1), " \t");
   if (name == "content-length") {
     const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), length);
     if (problem != std::errc() || end != value.data() + value.size() || length > kMaxBody) {

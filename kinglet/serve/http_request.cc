@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/ascii.h"
+
 namespace kinglet {
 namespace {
 
@@ -12,26 +14,10 @@ constexpr std::size_t kLongestChunkLine = 1024;
 constexpr std::size_t kLongestTrailer = 8192;
 constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";
 
-bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return is_letter_or_digit(c) || kTokenMarks.find(c) != std::string_view::npos;
+    return ascii::is_letter(c) || ascii::is_digit(c) || kTokenMarks.find(c) != std::string_view::npos;
   });
-}
-
-std::string small_letters(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
 int hexadecimal(char c) {
@@ -140,13 +126,13 @@ void HttpRequestParser::read_field(std::string_view line) {
   const std::size_t colon = line.find(':');
   const std::string_view name = line.substr(0, colon);
   if (colon == std::string_view::npos || !is_token(name)) throw HttpError(400, "A header line is damaged.");
-  const std::string_view value = trimmed(line.substr(colon + 1));
+  const std::string_view value = ascii::trimmed(line.substr(colon + 1), " \t");
   const bool plain = std::all_of(value.begin(), value.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return (byte >= 0x20 && byte != 0x7F) || c == '\t';
   });
   if (!plain) throw HttpError(400, "A header line holds control characters.");
-  request_.fields.emplace_back(small_letters(name), value);
+  request_.fields.emplace_back(ascii::lower(name), value);
 }
 
 void HttpRequestParser::read_framing() {
@@ -158,10 +144,10 @@ void HttpRequestParser::read_framing() {
     seen = value;
   }
   if (length && coding) throw HttpError(400, "The length of the body is given twice.");
-  const std::string connection = small_letters(request_.field("connection").value_or(""));
+  const std::string connection = ascii::lower(request_.field("connection").value_or(""));
   request_.keep_alive = request_.is_http_1_0 ? connection == "keep-alive" : connection != "close";
   if (coding) {
-    if (request_.is_http_1_0 || small_letters(*coding) != "chunked") {
+    if (request_.is_http_1_0 || ascii::lower(*coding) != "chunked") {
       throw HttpError(501, "Only the transfer coding 'chunked' is understood.");
     }
     state_ = State::kChunkSize;
@@ -179,7 +165,7 @@ void HttpRequestParser::read_framing() {
     state_ = left_ > 0 ? State::kBody : State::kComplete;
   }
   if (const auto expect = request_.field("expect"); expect && state_ != State::kComplete) {
-    if (small_letters(*expect) != "100-continue") throw HttpError(417, "Only '100-continue' can be expected.");
+    if (ascii::lower(*expect) != "100-continue") throw HttpError(417, "Only '100-continue' can be expected.");
     wants_continue_ = !request_.is_http_1_0;
   }
 }
@@ -223,7 +209,7 @@ std::size_t HttpRequestParser::push_line(std::string_view input) {
 }
 
 void HttpRequestParser::read_chunk_size(std::string_view line) {
-  const std::string_view digits = trimmed(line.substr(0, line.find(';')));
+  const std::string_view digits = ascii::trimmed(line.substr(0, line.find(';')), " \t");
   std::uint64_t bytes = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bytes, 16);
   if (error == std::errc::result_out_of_range)

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/methods/fot/expression.h"
 #include "kinglet/methods/fot/game24.h"
 
@@ -14,8 +15,6 @@ namespace {
 
 constexpr std::size_t kLongestLine = 400;
 constexpr std::size_t kMostLeft = 16;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 class LineReader {
  public:
@@ -28,10 +27,11 @@ class LineReader {
   void skip_list_marker() {
     skip_blanks();
     std::size_t after = at_;
-    while (after < text_.size() && is_digit(text_[after]) && after < at_ + 3) ++after;
+    while (after < text_.size() && ascii::is_digit(text_[after]) && after < at_ + 3) ++after;
     const bool numbered = after > at_ && after < text_.size() && (text_[after] == '.' || text_[after] == ')');
     if (numbered || (after == at_ && starts_marker())) after += text_.substr(after).starts_with("\xE2") ? 3 : 1;
-    if (after > at_ && after < text_.size() && text_[after] == ' ' && (numbered || !is_digit(text_[after - 1]))) {
+    if (after > at_ && after < text_.size() && text_[after] == ' ' &&
+        (numbered || !ascii::is_digit(text_[after - 1]))) {
       at_ = after;
     }
   }
@@ -70,14 +70,15 @@ class LineReader {
   std::optional<Rational> signed_number(bool fraction) {
     const std::size_t begin = at_;
     if (at_ < text_.size() && text_[at_] == '-') ++at_;
-    while (at_ < text_.size() &&
-           (is_digit(text_[at_]) || (text_[at_] == '.' && at_ + 1 < text_.size() && is_digit(text_[at_ + 1])))) {
+    while (at_ < text_.size() && (ascii::is_digit(text_[at_]) ||
+                                  (text_[at_] == '.' && at_ + 1 < text_.size() && ascii::is_digit(text_[at_ + 1])))) {
       ++at_;
     }
     const auto value = parse_decimal(text_.substr(begin, at_ - begin));
-    if (!value || !fraction || at_ + 1 >= text_.size() || text_[at_] != '/' || !is_digit(text_[at_ + 1])) return value;
+    if (!value || !fraction || at_ + 1 >= text_.size() || text_[at_] != '/' || !ascii::is_digit(text_[at_ + 1]))
+      return value;
     const std::size_t slash = at_++;
-    while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
+    while (at_ < text_.size() && ascii::is_digit(text_[at_])) ++at_;
     const auto divisor = parse_decimal(text_.substr(slash + 1, at_ - slash - 1));
     return divisor ? apply(Operation::kDivide, *value, *divisor) : std::nullopt;
   }

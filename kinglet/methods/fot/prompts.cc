@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "kinglet/base/ascii.h"
 #include "kinglet/base/error.h"
 #include "kinglet/methods/fot/game24_step.h"
 
@@ -83,14 +84,6 @@ constexpr std::string_view kValueRules =
     "10 2 4\n10 * 2 + 4 = 24\nsure\n\n"
     "1 1 2\n(1 + 1) * 2 = 4\nThe numbers are too small.\nimpossible\n\n"
     "40 35 50\n40 + 35 + 50 = 125\n50 - 40 + 35 = 45\nThe numbers are too large.\nimpossible\n\n";
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
 
 std::optional<double> last_number(std::string_view text) {
   std::optional<double> value;
@@ -214,7 +207,7 @@ Messages expert_prompt(Task task, std::string_view question, const std::vector<C
 }
 
 Score read_score(std::string_view text, double least, double most) {
-  const std::string lowered = lower(text);
+  const std::string lowered = ascii::lower(text);
   const std::size_t marker = lowered.rfind("score");
   const auto number = last_number(marker == std::string::npos ? lowered : std::string_view(lowered).substr(marker));
   if (!number) return {0, false};
@@ -225,7 +218,7 @@ Score read_state_value(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
   const std::size_t line = text.rfind('\n');
   std::string word;
-  for (const char c : lower(line == std::string_view::npos ? text : text.substr(line + 1))) {
+  for (const char c : ascii::lower(line == std::string_view::npos ? text : text.substr(line + 1))) {
     if (c >= 'a' && c <= 'z') word += c;
   }
   if (word == "sure") return {20, true};
@@ -235,7 +228,7 @@ Score read_state_value(std::string_view text) {
 }
 
 std::optional<std::size_t> read_choice(std::string_view text, std::size_t candidates) {
-  const std::string lowered = lower(text);
+  const std::string lowered = ascii::lower(text);
   const std::size_t marker = lowered.rfind("choice:");
   std::string_view rest =
       marker == std::string::npos ? std::string_view(lowered) : std::string_view(lowered).substr(marker + 7);
