@@ -46,8 +46,8 @@ class LocalModelTest : public testing::Test {
   }
 
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::shared_ptr<ScriptedEngine> engine;
-  TokenRequest seen;
+  TokenRequest seen;                       // written by the engine's thread
+  std::shared_ptr<ScriptedEngine> engine;  // last: its thread ends before `seen` does
 };
 
 TEST_F(LocalModelTest, AnswersInPiecesThatAreTheReply) {
