@@ -31,18 +31,16 @@ Int8Matrix quantize_int8(const at::Tensor& matrix) {
   return result;
 }
 
-at::Tensor dequantize_int8(const at::Tensor& values, const at::Tensor& scales, at::ScalarType type) {
+at::Tensor dequantize_int8(const at::Tensor& values, const at::Tensor& scales) {
   const std::int64_t out = values.size(0), in = values.size(1), groups = groups_of(in);
-  at::Tensor result = at::empty({out, in}, type);
+  at::Tensor result = at::empty({out, in}, at::kFloat);
   const auto* const bytes = values.data_ptr<std::int8_t>();
   const auto* const scale_rows = scales.data_ptr<float>();
+  auto* const numbers = result.data_ptr<float>();
   parallel_ranges(out, kRowsAtOnce, [&](std::int64_t begin, std::int64_t end) {
-    const at::NoGradGuard inside;
-    at::Tensor rows = at::empty({end - begin, in}, at::kFloat);
     for (std::int64_t row = begin; row < end; ++row) {
-      dequantize_int8_row(bytes + row * in, scale_rows + row * groups, in, rows.data_ptr<float>() + (row - begin) * in);
+      dequantize_int8_row(bytes + row * in, scale_rows + row * groups, in, numbers + row * in);
     }
-    result.slice(0, begin, end).copy_(rows);
   });
   return result;
 }
@@ -52,7 +50,7 @@ at::Tensor embedding_rows(const at::Tensor& matrix, const at::Tensor& scales, co
   const at::Tensor flat = rows.reshape({-1});
   auto sizes = rows.sizes().vec();
   sizes.push_back(matrix.size(1));
-  return dequantize_int8(matrix.index_select(0, flat), scales.index_select(0, flat), at::kFloat).view(sizes);
+  return dequantize_int8(matrix.index_select(0, flat), scales.index_select(0, flat)).view(sizes);
 }
 
 }  // namespace kinglet::nn

@@ -14,8 +14,8 @@ struct Int8Matrix {
 // matrix: [out, in] of any floating type.
 Int8Matrix quantize_int8(const at::Tensor& matrix);
 
-// [out, in] of `type`, fp32 or bf16.
-at::Tensor dequantize_int8(const at::Tensor& values, const at::Tensor& scales, at::ScalarType type);
+// [out, in] fp32.
+at::Tensor dequantize_int8(const at::Tensor& values, const at::Tensor& scales);
 
 // Rows of a matrix of any kind as fp32, by number: rows int64 [...] -> [..., in]. `scales` as above, undefined unless
 // the matrix is int8.

@@ -1,7 +1,7 @@
 #include "kinglet/nn/linear.h"
 
 #include "kinglet/kernels/few_rows.h"
-#include "kinglet/nn/int8.h"
+#include "kinglet/kernels/int8_product.h"
 #include "kinglet/nn/matrix_view.h"
 #include "kinglet/nn/precision.h"
 #include "kinglet/nn/torch.h"
@@ -61,7 +61,8 @@ class Linear : public torch::autograd::Function<Linear> {
 // Beyond, oneDNN's products are faster than reading each weight for every block of rows.
 constexpr std::int64_t kFewRows = 16;
 
-WeightMatrix few_rows_view(const at::Tensor& weight, const at::Tensor& scales) {
+// Of a contiguous weight.
+WeightMatrix weight_view(const at::Tensor& weight, const at::Tensor& scales) {
   WeightMatrix view{WeightKind::kFloat32, weight.data_ptr(), nullptr, weight.size(0), weight.size(1)};
   if (weight.scalar_type() == at::kBFloat16) view.kind = WeightKind::kBFloat16;
   if (weight.scalar_type() != at::kChar) return view;
@@ -81,16 +82,15 @@ at::Tensor linear_without_autograd(const at::Tensor& x, const at::Tensor& weight
   const float* const added_values = added.defined() && added.numel() > 0 ? added.data_ptr<float>() : nullptr;
   const bool is_int8 = weight.scalar_type() == at::kChar, is_half = weight.scalar_type() == at::kBFloat16;
   const bool rounds = precision() == Precision::kBFloat16 && !is_int8 && !is_half;  // to what training computes with
-  if (rows.size(0) <= kFewRows && weight.is_contiguous() && !rounds) {
+  const bool few = rows.size(0) <= kFewRows && weight.is_contiguous() && !rounds;
+  if (few || is_int8) {
     at::Tensor y = at::empty({rows.size(0), weight.size(0)}, at::kFloat);
-    few_rows_product(few_rows_view(weight, scales), rows.size(0), rows.data_ptr<float>(), added_values,
-                     y.data_ptr<float>());
+    const auto multiply = few ? few_rows_product : int8_product;
+    multiply(weight_view(weight, scales), rows.size(0), rows.data_ptr<float>(), added_values, y.data_ptr<float>());
     return y.view(sizes);
   }
-  // int8 is dequantised to what the processor multiplies fastest.
-  const bool halves = rounds || is_half || (is_int8 && multiplies_bfloat16());
-  const at::ScalarType type = halves ? at::kBFloat16 : at::kFloat;
-  const at::Tensor operand = is_int8 ? dequantize_int8(weight, scales, type) : weight.to(type).contiguous();
+  const at::ScalarType type = rounds || is_half ? at::kBFloat16 : at::kFloat;
+  const at::Tensor operand = weight.to(type).contiguous();
   return product(matrix_of(rows.to(type)), matrix_of(operand).transposed(), added_values).view(sizes);
 }
 

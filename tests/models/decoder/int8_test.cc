@@ -27,7 +27,7 @@ double relative_error(const at::Tensor& value, const at::Tensor& expected) {
 TEST(Int8, AMatrixComesBackWithinHalfAStep) {
   const at::Tensor matrix = torch::randn({37, 130});
   const nn::Int8Matrix rounded = nn::quantize_int8(matrix);
-  const at::Tensor back = nn::dequantize_int8(rounded.values, rounded.scales, at::kFloat);
+  const at::Tensor back = nn::dequantize_int8(rounded.values, rounded.scales);
   const at::Tensor steps = rounded.scales.repeat_interleave(64, 1).slice(1, 0, 130);
   EXPECT_TRUE(((back - matrix).abs() <= 0.501 * steps).all().item<bool>());
   const at::Tensor rows = at::tensor(std::vector<std::int64_t>{3, 36, 3, 0}, at::kLong).view({2, 2});
@@ -39,7 +39,7 @@ TEST(Int8, ProductsAreThoseOfTheRoundedMatrix) {
   const at::NoGradGuard no_grad;
   const at::Tensor matrix = torch::randn({70, 96}), bias = torch::randn({70});
   const nn::Int8Matrix rounded = nn::quantize_int8(matrix);
-  const at::Tensor back = nn::dequantize_int8(rounded.values, rounded.scales, at::kFloat);
+  const at::Tensor back = nn::dequantize_int8(rounded.values, rounded.scales);
   for (const auto& [rows, bound] : {std::pair<std::int64_t, double>{1, 1e-6}, {16, 1e-6}, {17, 5e-3}, {100, 5e-3}}) {
     const at::Tensor x = torch::randn({rows, 96});
     EXPECT_LT(relative_error(nn::linear(x, rounded.values, bias, rounded.scales), nn::linear(x, back, bias)), bound);
