@@ -16,6 +16,7 @@
 #include "kinglet/base/clock.h"
 #include "kinglet/base/error.h"
 #include "kinglet/base/parallel.h"
+#include "kinglet/models/decoder/log_probabilities.h"
 #include "kinglet/nn/torch.h"
 
 namespace kinglet {
@@ -60,33 +61,6 @@ std::int64_t common_prefix(const std::vector<TokenId>& a, const std::vector<Toke
   const auto length = std::min(a.size(), b.size());
   return std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(length), b.begin()).first - a.begin();
 }
-
-// The model's own log-probabilities behind a choice, from its logits before penalty and filters.
-class LogProbabilities {
- public:
-  LogProbabilities(std::span<const float> logits, std::int64_t alternatives) : logits_(logits.begin(), logits.end()) {
-    const float largest = *std::max_element(logits_.begin(), logits_.end());
-    double sum = 0.0;
-    for (const float logit : logits_) sum += std::exp(static_cast<double>(logit - largest));
-    normaliser_ = static_cast<double>(largest) + std::log(sum);
-    std::vector<TokenId> order(logits_.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<TokenId>(i);
-    const auto count = std::min<std::ptrdiff_t>(alternatives, static_cast<std::ptrdiff_t>(order.size()));
-    std::partial_sort(order.begin(), order.begin() + count, order.end(), [&](TokenId a, TokenId b) {
-      const float first = logits_[static_cast<std::size_t>(a)], second = logits_[static_cast<std::size_t>(b)];
-      return first != second ? first > second : a < b;
-    });
-    for (std::ptrdiff_t i = 0; i < count; ++i) best_.push_back({order[static_cast<std::size_t>(i)], 0.0});
-    for (TokenAlternative& alternative : best_) alternative.log_probability = of(alternative.token);
-  }
-  double of(TokenId token) const { return static_cast<double>(logits_[static_cast<std::size_t>(token)]) - normaliser_; }
-  const std::vector<TokenAlternative>& best() const { return best_; }
-
- private:
-  std::vector<float> logits_;
-  double normaliser_ = 0.0;
-  std::vector<TokenAlternative> best_;
-};
 
 class DecoderEngine : public TokenEngine {
  public:
