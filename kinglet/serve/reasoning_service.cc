@@ -54,7 +54,7 @@ void ReasoningService::start(ReasoningRequest request, std::shared_ptr<HttpExcha
 }
 
 void ReasoningService::cancel_all() {
-  if (open_ > 0) cancelling_ = true;
+  cancelling_ = true;
   changed_.notify_all();
 }
 
@@ -66,7 +66,7 @@ void ReasoningService::run() {
       for (auto& job : std::exchange(new_jobs_, {})) jobs_.push_back(std::move(job));
       if (ending_ && jobs_.empty()) return;
     }
-    if (cancelling_.exchange(false)) {
+    if (cancelling_) {
       for (const auto& job : jobs_) job->break_off(503, "The server is shutting down.");
     }
     for (const auto& job : jobs_) job->step(model_);

@@ -34,7 +34,7 @@ class ReasoningService {
   // when too many forests are open, 400 for a question that the task cannot have.
   void start(ReasoningRequest request, std::shared_ptr<HttpExchange> exchange, ReplyFormat format, HttpFields fields,
              Ended ended);
-  void cancel_all();  // each with an error for its client
+  void cancel_all();  // each with an error for its client, and so every one that still comes
   std::int64_t open() const { return open_; }
 
  private:
