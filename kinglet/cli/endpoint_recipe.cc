@@ -98,11 +98,7 @@ Endpoints::Endpoints(const EndpointRecipe& recipe, const std::filesystem::path& 
     : currency_(recipe.currency), ledger_(ledger), meter_(prices_of(recipe)), budget_(recipe.limits) {
   ledger_.check_fingerprint(fingerprint);
   for (const EndpointEntry& entry : recipe.endpoints) {
-    if (entry.local) {
-      if (!replies_) replies_.emplace(ledger.parent_path() / "replies.sqlite", 1);
-      open_local(entry);
-      continue;
-    }
+    if (entry.local) continue;
     EndpointOptions options = entry.options;
     if (!entry.key_variable.empty()) options.api_key = ApiKey::from_environment(entry.key_variable);
     options.ledger = &ledger_;
@@ -111,15 +107,33 @@ Endpoints::Endpoints(const EndpointRecipe& recipe, const std::filesystem::path& 
     options.meter = &meter_;
     endpoints_[entry.name] = std::make_unique<EndpointModel>(client_, std::move(options));
   }
+  const auto is_local = [](const EndpointEntry& entry) { return entry.local.has_value(); };
+  if (std::any_of(recipe.endpoints.begin(), recipe.endpoints.end(), is_local)) {
+    open_locals(recipe, ledger.parent_path() / "replies.sqlite");
+  }
 }
 
-void Endpoints::open_local(const EndpointEntry& entry) {
+// Entries that differ in their names and limits only have one engine, with room for the most of them.
+void Endpoints::open_locals(const EndpointRecipe& recipe, const std::filesystem::path& replies) {
   auto* const open = reinterpret_cast<LocalModelEntry*>(find_torch_entry(kLocalModelEntryName));
-  LocalEngine engine;
-  open(*entry.local, entry.parallel, engine);
-  engine.name = entry.name;
-  auto& model = local_[entry.name] = std::make_unique<LocalModel>(std::move(engine), &meter_);
-  kept_[entry.name] = std::make_unique<CachedModel>(*replies_, *model, &meter_);
+  std::vector<std::pair<ServedModelOptions, LocalEngine>> opened;
+  replies_.emplace(replies, 1);
+  for (const EndpointEntry& entry : recipe.endpoints) {
+    if (!entry.local) continue;
+    auto found = std::find_if(opened.begin(), opened.end(), [&](const auto& one) { return one.first == *entry.local; });
+    if (found == opened.end()) {
+      std::int64_t parallel = 1;
+      for (const EndpointEntry& other : recipe.endpoints) {
+        if (other.local == entry.local) parallel = std::max(parallel, other.parallel);
+      }
+      found = opened.insert(opened.end(), {*entry.local, LocalEngine()});
+      open(*entry.local, parallel, found->second);
+    }
+    LocalEngine engine = found->second;
+    engine.name = entry.name;
+    auto& model = local_[entry.name] = std::make_unique<LocalModel>(std::move(engine), &meter_);
+    kept_[entry.name] = std::make_unique<CachedModel>(*replies_, *model, &meter_);
+  }
 }
 
 std::map<std::string, ChatModel*, std::less<>> Endpoints::models() const {

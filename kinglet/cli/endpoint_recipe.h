@@ -1,5 +1,5 @@
-// [[model]] and [budget] of a recipe: the models that a command asks, endpoints with their limits and prices or models of
-// this machine.
+// [[model]] and [budget] of a recipe: the models that a command asks, endpoints with their limits and prices or models
+// of this machine.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,7 @@ class Endpoints {
   std::string cost_text() const;  // "1.25 USD", or "12,300 tokens" without prices
 
  private:
-  void open_local(const EndpointEntry& entry);
+  void open_locals(const EndpointRecipe& recipe, const std::filesystem::path& replies);
 
   std::string currency_;
   SqliteLedger ledger_;

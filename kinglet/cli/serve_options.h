@@ -13,6 +13,8 @@ struct ServedModelOptions {
   std::string chat_template;  // a file; empty: the model's own
   std::string dtype = "fp32";
   std::int64_t context = 0;  // most tokens of a prompt and its answer; 0: the model's positions
+
+  bool operator==(const ServedModelOptions&) const = default;
 };
 
 struct ServeOptions {

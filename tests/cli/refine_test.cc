@@ -246,6 +246,24 @@ TEST(Refine, AgentsMayBeModelsOfThisMachine) {
   EXPECT_EQ(slurp(world.folder / "run/candidates.jsonl"), candidates);
 }
 
+// Two names of one model, with limits of their own: answers as from one name.
+TEST(Refine, NamesMayShareAModelOfThisMachine) {
+  const LocalWorld world;
+  ASSERT_EQ(run_kinglet(world.command()).exit_code, 0);
+  std::string candidates = slurp(world.folder / "run/candidates.jsonl");
+  std::string recipe = slurp(world.folder / "refine.toml");
+  recipe.replace(recipe.find("model = \"chain\"\ntemperature = 0.0\nmax_tokens = 9"), 15, "model = \"other\"");
+  recipe += "[[model]]\nname = \"other\"\npath = \"chain\"\nchat_template = \"chat.jinja\"\nin_flight = 2\n";
+  put(world.folder / "refine.toml", recipe);
+  std::filesystem::remove_all(world.folder / "run");
+  const auto shared = run_kinglet(world.command());
+  ASSERT_EQ(shared.exit_code, 0) << shared.err;
+  const std::string others = slurp(world.folder / "run/candidates.jsonl");
+  EXPECT_THAT(others, HasSubstr("\"bcde\""));
+  EXPECT_THAT(others, HasSubstr("\"bcdefg\""));
+  EXPECT_EQ(others.size(), candidates.size());
+}
+
 TEST(Refine, ModelsOfThisMachineAreChecked) {
   const LocalWorld world;
   const auto refused = [&](const std::string& recipe, const std::string& words) {
