@@ -297,6 +297,11 @@ void add_search_options(CLI::App& command, ReasonOptions& options) {
   command.add_option("--temperature", settings.temperature, "Of every call (0.95)")->type_name("T");
   command.add_option("--top-p", options.top_p, "Of every call")->check(CLI::Range(0.0, 1.0))->type_name("P");
   command.add_option("--max-tokens", settings.max_tokens, "Longest reply (1024)")->type_name("N");
+  command
+      .add_option("--stop-text", settings.stop_texts,
+                  "A text that ends a reply, for models that do not end it themselves; may be given again")
+      ->allow_extra_args(false)
+      ->type_name("TEXT");
   command.add_option("--budget-tokens", settings.most_tokens, "Completion tokens a question; 0: no limit")
       ->type_name("N");
   command.add_option("--budget-calls", settings.most_calls, "Calls a question; 0: no limit")->type_name("N");

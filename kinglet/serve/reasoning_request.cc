@@ -109,13 +109,13 @@ ApiError unsupported(const char* field, std::string_view what) {
 
 void read_generation(const ChatCompletionRequest& asked, ReasoningRequest& request) {
   if (asked.n > 1) throw unsupported("n", "a forest gives one merged answer");
-  if (!asked.stop.empty()) throw unsupported("stop", "not together with reasoning");
   if (asked.top_log_probabilities >= 0) throw unsupported("logprobs", "a merged answer has none");
   if (!asked.template_values.empty()) throw unsupported("chat_template_kwargs", "not together with reasoning");
   fot::ForestSettings& settings = request.settings;
   if (asked.has_temperature) settings.temperature = asked.choice.temperature;
   if (asked.has_top_p) settings.top_p = asked.choice.top_p;
   if (asked.max_tokens) settings.max_tokens = *asked.max_tokens;
+  settings.stop_texts = asked.stop;
   // Seeds that doubles can hold: servers read them as numbers.
   settings.seed = asked.has_seed ? asked.choice.seed : random_number() >> 16;
   request.stream = asked.stream;

@@ -204,7 +204,6 @@ TEST(ReasoningProxy, RefusesWhatItCannotDo) {
       {{{"trace", 1}}, none, 400, "reasoning.trace", ""},
       {"deeply", none, 400, "reasoning", "an object"},
       {none, {{"n", 2}}, 400, "n", "one merged answer"},
-      {none, {{"stop", "x"}}, 400, "stop", "reasoning"},
       {none, {{"logprobs", true}}, 400, "logprobs", ""},
       {none, {{"max_tokens", 0}}, 400, "max_tokens", ""},
       {none, {{"model", "gpt"}}, 404, "model", "fot-oracle"},

@@ -14,6 +14,7 @@ constexpr std::array<std::string_view, 5> kBases = {"io", "cot", "tot-bfs", "tot
 constexpr std::array<std::string_view, 5> kDecisions = {"cged", "majority", "score", "random", "expert"};
 constexpr std::array<std::string_view, 3> kStepRules = {"none", "left", "exact"};
 constexpr int kMostTrees = 1024;
+constexpr std::size_t kMostStopTexts = 16;  // as endpoints allow
 
 template <typename Enum, std::size_t count>
 std::optional<Enum> find_name(const std::array<std::string_view, count>& names, std::string_view name) {
@@ -56,6 +57,8 @@ void check(const ForestSettings& settings) {
   require(settings.temperature >= 0 && settings.temperature <= 2, "--temperature", "must be from 0 to 2");
   require(settings.reward_scale > 0, "--reward-scale", "must be above 0");
   require(settings.max_tokens >= 1 && settings.expert_max_tokens >= 1, "--max-tokens", "must be at least 1");
+  require(settings.stop_texts.size() <= kMostStopTexts, "--stop-text", "at most 16 can be given");
+  for (const std::string& text : settings.stop_texts) require(!text.empty(), "--stop-text", "must not be empty");
   require(settings.most_calls >= 0 && settings.most_tokens >= 0, "--budget-tokens", "must not be negative");
 }
 
@@ -93,6 +96,7 @@ Json settings_to_json(const ForestSettings& settings) {
                {"most_calls", settings.most_calls},
                {"most_tokens", settings.most_tokens}};
   if (settings.top_p) json["top_p"] = *settings.top_p;
+  if (!settings.stop_texts.empty()) json["stop_texts"] = settings.stop_texts;
   return json;
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kinglet/methods/fot/game24_step.h"
 #include "kinglet/methods/fot/vote.h"
@@ -63,9 +64,10 @@ struct ForestSettings {
   std::optional<double> top_p;
   std::int64_t max_tokens = 1024;
   std::int64_t expert_max_tokens = 4096;
-  bool expert_may_answer = false;  // an expert's answer that is none of the candidates counts
-  bool fallback = false;           // one plain call when no tree is active
-  bool compact_prompts = false;    // game24: for a model that was trained on the steps
+  std::vector<std::string> stop_texts;  // any of them ends a reply, and is no part of it; at most 16, none empty
+  bool expert_may_answer = false;       // an expert's answer that is none of the candidates counts
+  bool fallback = false;                // one plain call when no tree is active
+  bool compact_prompts = false;         // game24: for a model that was trained on the steps
   // Limits of a question; 0: none. No call is begun beyond them, the vote is held with what is there.
   std::int64_t most_calls = 0;
   std::int64_t most_tokens = 0;  // completion tokens

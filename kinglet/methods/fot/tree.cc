@@ -22,6 +22,7 @@ ChatRequest make_request(const TreeContext& context, std::string_view role, Mess
   request.temperature = context.settings.temperature;
   request.top_p = context.settings.top_p;
   request.max_tokens = context.settings.max_tokens;
+  request.stop = context.settings.stop_texts;
   return request;
 }
 

@@ -43,6 +43,22 @@ TEST(Forest, OneCotTreeIsOneCall) {
   EXPECT_EQ(result.total().total_calls(), 1);
 }
 
+TEST(Forest, StopTextsGoWithEveryCall) {
+  ForestSettings settings = plain(Base::kMctsr, 2);
+  settings.stop_texts = {"Question:", "\n\n"};
+  int calls = 0;
+  run_forest(kWords, Task::kGsm8k, settings, [&](const ChatRequest& request) {
+    ++calls;
+    EXPECT_EQ(request.stop, settings.stop_texts) << request.role;
+    return reply_saying(request.role == "reward" ? "[Score] 40" : "so #### 12");
+  });
+  EXPECT_GT(calls, 8);
+  EXPECT_EQ(settings_to_json(settings)["stop_texts"].size(), 2U);
+  EXPECT_FALSE(settings_to_json(plain(Base::kCot, 1)).contains("stop_texts")) << "files of earlier runs stay readable";
+  settings.stop_texts = {""};
+  EXPECT_THROW(check(settings), Error);
+}
+
 // Without augmentation, correction and stop, and with ties by the first tree, a forest of cot trees is
 // self-consistency.
 TEST(Forest, CotTreesAreSelfConsistency) {
