@@ -33,11 +33,14 @@ QuestionAndAnswer entry_question(const DictionaryEntry& entry) {
   constexpr std::size_t kMostSenses = 3;
   const std::string& pos = entry.parts.front().part_of_speech;
   const std::string kind = pos.empty() ? "word" : pos;
+  const char* const article =
+      !pos.empty() && std::string_view("aeiou").find(pos[0]) != std::string_view::npos ? "an" : "a";
   const std::array<std::string, 4> questions = {
       fmt::format("What does the {} \"{}\" mean?", kind, entry.headword),
       fmt::format("Define the {} \"{}\".", kind, entry.headword),
       fmt::format("Explain the meaning of the {} \"{}\".", kind, entry.headword),
-      fmt::format("What is the meaning of \"{}\"{}?", entry.headword, pos.empty() ? "" : fmt::format(" as a {}", pos)),
+      fmt::format("What is the meaning of \"{}\"{}?", entry.headword,
+                  pos.empty() ? "" : fmt::format(" as {} {}", article, pos)),
   };
   std::vector<const DictionaryPart*> senses;
   for (const DictionaryPart& part : entry.parts) {

@@ -1,6 +1,10 @@
 // Articles of the two dictionaries as clean text.
 #include "kinglet/text/dictionary_entry.h"
 
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -95,6 +99,21 @@ TEST(DictionaryQuestion, AsksForTheHeadwordAndAnswersWithItsFirstSenses) {
   EXPECT_THAT(pair.question, testing::HasSubstr("noun"));
   EXPECT_EQ(pair.answer, "1. A score.\n2. A test.\n3. A race.");
   EXPECT_EQ(entry_question(*entry).question, pair.question);
+}
+
+TEST(DictionaryQuestion, HasTheRightArticle) {
+  std::set<std::string> questions;
+  for (const char letter : std::string("bcdfghjklm")) {  // one of four wordings for each headword
+    for (const char* kind : {"n", "adj", "adv"}) {
+      const auto entry = parse_wordnet(fmt::format("{}at\n    {} 1: something\n", letter, kind));
+      questions.insert(entry_question(*entry).question);
+    }
+  }
+  std::string all;
+  for (const std::string& question : questions) all += question + "\n";
+  EXPECT_THAT(all, testing::HasSubstr(" as a noun?"));
+  EXPECT_THAT(all, testing::HasSubstr(" as an adjective?"));
+  EXPECT_THAT(all, testing::HasSubstr(" as an adverb?"));
 }
 
 TEST(DictionaryText, BrokenBytesBecomeText) {
