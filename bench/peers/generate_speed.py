@@ -96,13 +96,14 @@ def llama_cpp_rates(path, threads, prompt, new):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transformers")
+    parser.add_argument("--dtypes", default="fp32,bf16", help="of transformers; bf16 takes minutes without AVX-512")
     parser.add_argument("--llama-cpp", action="append", default=[])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--new", type=int, default=64)
     arguments = parser.parse_args()
     if arguments.transformers:
-        for dtype in ("fp32", "bf16"):
+        for dtype in arguments.dtypes.split(","):
             transformers_rates(arguments.transformers, dtype, arguments.threads, arguments.prompt, arguments.new)
     for path in arguments.llama_cpp:
         llama_cpp_rates(path, arguments.threads, arguments.prompt, arguments.new)

@@ -20,6 +20,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::CappedTag<float, 16>;
 using Vector = hn::Vec<Floats>;
 constexpr std::size_t kGroup = 64;  // kInt8Group
+// Sums that stay in registers: x86 below AVX-512 has 16 registers in all.
+constexpr bool kManyRegisters = !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX3;
 
 struct Float32Weights {
   using Element = float;
@@ -72,14 +74,41 @@ struct Sums {
     for (std::size_t r = 0; r < kRows; ++r) row[r] = hn::LoadU(Floats(), x + r * in);
     for (std::size_t o = 0; o < kOut; ++o) {
       const Vector weight = Weights::Load(weights + o * in);
-      // Rows are short and several are read side by side, which the processor's own prefetching does not follow.
-      hwy::Prefetch(weights + (o + kOut) * in);
       for (std::size_t r = 0; r < kRows; ++r) sum[o][r] = hn::MulAdd(weight, row[r], sum[o][r]);
     }
   }
 
   Vector sum[kOut][kRows];
 };
+
+// Rows are short and several are read side by side, which the processor's own prefetching does not follow: the group of
+// elements that stands kAhead bytes or a little more behind `weights`, in a whole number of tiles.
+template <class Element, std::size_t kOut>
+HWY_INLINE void PrefetchGroup(const Element* weights, std::size_t in) {
+  constexpr std::size_t kAhead = 2048, kLine = 64 / sizeof(Element);
+  const std::size_t tile = kOut * in;
+  const std::size_t ahead = (kAhead / sizeof(Element) + tile - 1) / tile * tile;
+  for (std::size_t o = 0; o < kOut; ++o) {
+    for (std::size_t i = 0; i < kGroup; i += kLine) hwy::Prefetch(weights + ahead + o * in + i);
+  }
+}
+
+// Adds what elements [i, in), less than a group, contribute to the sums [out, rows]. Compiled once, so that no number
+// of rows rounds otherwise than another.
+template <class Weights>
+HWY_NOINLINE void AddRest(const typename Weights::Element* HWY_RESTRICT weights, const float* HWY_RESTRICT scales,
+                          std::size_t i, std::size_t in, const float* HWY_RESTRICT x, std::size_t out, std::size_t rows,
+                          float* HWY_RESTRICT sums) {
+  const std::size_t group = i / kGroup, groups = group + 1;
+  for (std::size_t o = 0; o < out; ++o) {
+    const float scale = Weights::kGrouped ? scales[o * groups + group] : 1.0F;
+    for (std::size_t r = 0; r < rows; ++r) {
+      float rest = 0.0F;
+      for (std::size_t j = i; j < in; ++j) rest += Weights::One(weights[o * in + j]) * x[r * in + j];
+      sums[o * rows + r] += rest * scale;
+    }
+  }
+}
 
 // kOut rows of the matrix against kRows of x, along `in`; sums: [kOut, kRows].
 template <class Weights, std::size_t kOut, std::size_t kRows>
@@ -89,40 +118,35 @@ HWY_INLINE void Tile(const typename Weights::Element* HWY_RESTRICT weights, cons
   const std::size_t lanes = hn::Lanes(d);
   Sums<kOut, kRows> total;
   std::size_t i = 0;
-  if constexpr (Weights::kGrouped) {
-    for (std::size_t group = 0; group < groups; ++group) {
+  for (std::size_t group = 0; i + kGroup <= in; ++group, i += kGroup) {
+    PrefetchGroup<typename Weights::Element, kOut>(weights + i, in);
+    if constexpr (Weights::kGrouped) {
       Sums<kOut, kRows> part;
-      const std::size_t end = in - group * kGroup < kGroup ? in : (group + 1) * kGroup;
-      for (; i + lanes <= end; i += lanes) part.template Add<Weights>(weights + i, in, x + i);
+      for (std::size_t v = 0; v < kGroup; v += lanes) part.template Add<Weights>(weights + i + v, in, x + i + v);
       for (std::size_t o = 0; o < kOut; ++o) {
         const Vector scale = hn::Set(d, scales[o * groups + group]);
         for (std::size_t r = 0; r < kRows; ++r) {
           total.sum[o][r] = hn::MulAdd(part.sum[o][r], scale, total.sum[o][r]);
         }
       }
+    } else {
+      for (std::size_t v = 0; v < kGroup; v += lanes) total.template Add<Weights>(weights + i + v, in, x + i + v);
     }
-  } else {
-    for (; i + lanes <= in; i += lanes) total.template Add<Weights>(weights + i, in, x + i);
   }
   for (std::size_t o = 0; o < kOut; ++o) {
-    for (std::size_t r = 0; r < kRows; ++r) {
-      float tail = 0.0F;
-      for (std::size_t j = i; j < in; ++j) tail += Weights::One(weights[o * in + j]) * x[r * in + j];
-      if constexpr (Weights::kGrouped) {
-        if (i < in) tail *= scales[o * groups + groups - 1];
-      }
-      sums[o * kRows + r] = hn::GetLane(hn::SumOfLanes(d, total.sum[o][r])) + tail;
-    }
+    for (std::size_t r = 0; r < kRows; ++r) sums[o * kRows + r] = hn::GetLane(hn::SumOfLanes(d, total.sum[o][r]));
   }
+  if (i < in) AddRest<Weights>(weights, scales, i, in, x, kOut, kRows, sums);
 }
 
 // Rows [begin, end) of the matrix against kRows of x.
 template <class Weights, std::size_t kRows>
 void Strip(const void* values, const float* scales, std::size_t out, std::size_t in, std::size_t begin, std::size_t end,
            const float* x, const float* bias, float* y) {
-  constexpr std::size_t kOut = kRows == 1 ? 4 : 2;
+  constexpr std::size_t kMostSums = kManyRegisters ? 16 : 8, kMostOut = kRows == 1 ? 4 : 2;
+  constexpr std::size_t kOut = kMostSums / kRows < kMostOut ? kMostSums / kRows : kMostOut;
   const auto* const weights = static_cast<const typename Weights::Element*>(values);
-  const std::size_t groups = Weights::kGrouped ? (in + kGroup - 1) / kGroup : 0;
+  const std::size_t groups = (in + kGroup - 1) / kGroup;
   float sums[kOut * kRows];
   const auto put = [&](std::size_t first, std::size_t count) HWY_ATTR {
     for (std::size_t o = 0; o < count; ++o) {
