@@ -167,6 +167,8 @@ TEST(Refine, ADryRunCallsNothing) {
   const auto plan = nlohmann::json::parse(result.out);
   EXPECT_EQ(plan["calls"], kSeeds * (3 + 1 + 2 * 3));
   EXPECT_GT(plan["money"].get<double>(), 0);
+  const auto brief = run_kinglet(world.command("run", {"--dry-run", "--json", "--set", "judge.max_tokens=2"}));
+  EXPECT_LT(nlohmann::json::parse(brief.out)["money"], plan["money"]);
   EXPECT_EQ(world.server.statistics().requests, 0U);
   EXPECT_FALSE(std::filesystem::exists(world.folder / "run"));
 }

@@ -92,6 +92,9 @@ RunStatistics run_in_folder(const FolderRun& run, RunModels models) {
 std::map<std::pair<std::string, std::string>, ExpectedCalls> expected_calls(const RefineRecipe& recipe,
                                                                             const std::vector<Seed>& seeds) {
   constexpr std::int64_t kVerdictTokens = 150;
+  const auto at_most = [](std::int64_t expected, const Sampling& sampling) {
+    return std::min(expected, sampling.max_tokens.value_or(expected));
+  };
   const Settings& settings = recipe.settings;
   std::map<std::pair<std::string, std::string>, ExpectedCalls> result;
   std::int64_t answer_tokens = static_cast<std::int64_t>(recipe.expected_answer_tokens), bytes = 0;
@@ -113,11 +116,13 @@ std::map<std::pair<std::string, std::string>, ExpectedCalls> expected_calls(cons
   };
   std::map<std::size_t, std::size_t> pairs_of_rewriter;
   for (const AgentPair& pair : settings.pairs) {
-    add(settings.response_agents[pair.response].model, "answer", share, prompt_tokens, answer_tokens);
+    const ResponseAgent& agent = settings.response_agents[pair.response];
+    add(agent.model, "answer", share, prompt_tokens, at_most(answer_tokens, agent.sampling));
     if (settings.instruction_agents[pair.instruction].rewrites()) ++pairs_of_rewriter[pair.instruction];
   }
   if (settings.base_agent) {
-    add(settings.response_agents[*settings.base_agent].model, "answer", 1, prompt_tokens, answer_tokens);
+    const ResponseAgent& agent = settings.response_agents[*settings.base_agent];
+    add(agent.model, "answer", 1, prompt_tokens, at_most(answer_tokens, agent.sampling));
   }
   for (const auto& [agent, pairs] : pairs_of_rewriter) {  // once a seed, however many of its pairs are drawn
     add(settings.instruction_agents[agent].model, "rewrite", std::min(1.0, share * static_cast<double>(pairs)),
@@ -127,7 +132,8 @@ std::map<std::pair<std::string, std::string>, ExpectedCalls> expected_calls(cons
     const JudgePrompt empty = judge_prompt({"", ""}, {"", ""});
     const std::int64_t frame = guessed_tokens(empty.system.size() + empty.user.size());
     const double times = static_cast<double>(settings.draw.samples) * (settings.judge->both_orders ? 2 : 1);
-    add(settings.judge->model, "judge", times, question_tokens + (frame + 2 * answer_tokens) * count, kVerdictTokens);
+    add(settings.judge->model, "judge", times, question_tokens + (frame + 2 * answer_tokens) * count,
+        at_most(kVerdictTokens, settings.judge->sampling));
   }
   return result;
 }
