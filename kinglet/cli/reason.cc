@@ -298,6 +298,10 @@ void add_search_options(CLI::App& command, ReasonOptions& options) {
   command.add_option("--top-p", options.top_p, "Of every call")->check(CLI::Range(0.0, 1.0))->type_name("P");
   command.add_option("--max-tokens", settings.max_tokens, "Longest reply (1024)")->type_name("N");
   command
+      .add_option("--expert-max-tokens", settings.expert_max_tokens,
+                  "Longest reply of the expert at a tie (4096); few for models that do not end a reply themselves")
+      ->type_name("N");
+  command
       .add_option("--stop-text", settings.stop_texts,
                   "A text that ends a reply, for models that do not end it themselves; may be given again")
       ->allow_extra_args(false)

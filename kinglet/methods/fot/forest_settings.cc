@@ -56,7 +56,8 @@ void check(const ForestSettings& settings) {
   require(settings.depth >= 1 && settings.depth <= 100, "--depth", "must be from 1 to 100");
   require(settings.temperature >= 0 && settings.temperature <= 2, "--temperature", "must be from 0 to 2");
   require(settings.reward_scale > 0, "--reward-scale", "must be above 0");
-  require(settings.max_tokens >= 1 && settings.expert_max_tokens >= 1, "--max-tokens", "must be at least 1");
+  require(settings.max_tokens >= 1, "--max-tokens", "must be at least 1");
+  require(settings.expert_max_tokens >= 1, "--expert-max-tokens", "must be at least 1");
   require(settings.stop_texts.size() <= kMostStopTexts, "--stop-text", "at most 16 can be given");
   for (const std::string& text : settings.stop_texts) require(!text.empty(), "--stop-text", "must not be empty");
   require(settings.most_calls >= 0 && settings.most_tokens >= 0, "--budget-tokens", "must not be negative");
