@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/parallel.h"
+#include "kinglet/kernels/soft_band.h"
 #include "kinglet/methods/mgsr/ranking.h"
 #include "kinglet/nn/torch.h"
 
@@ -78,6 +80,81 @@ Slopes unnormalised(const RankedRows& rows, const at::Tensor& log_mask) {
   return {mask.sum(-1), student, mask};
 }
 
+// Any settings and type, in many passes.
+BandLosses general_band_losses(const RankedRows& rows, const at::Tensor& lower, const at::Tensor& upper,
+                               const BandSettings& settings) {
+  const Mask mask = soft_mask(rows.log_p, lower, upper, settings);
+  const Slopes slopes = settings.renormalise ? normalised(rows, mask.log) : unnormalised(rows, mask.log);
+  BandLosses result;
+  result.student.losses = slopes.losses;
+  result.student.gradient = at::empty_like(rows.log_q).scatter_(1, rows.order, slopes.student);
+  result.lower = (slopes.mask * mask.by_lower).sum(-1);
+  result.upper = (slopes.mask * mask.by_upper).sum(-1);
+  const at::Tensor kept = (rows.log_p + mask.log).exp_();
+  result.kept_mass = kept.sum(-1);
+  result.kept_classes = mask.log.exp().sum(-1);
+  result.mass_lower = (kept * mask.by_lower).sum(-1);
+  result.mass_upper = (kept * mask.by_upper).sum(-1);
+  return result;
+}
+
+// Of the rows that single precision in one pass is too coarse for.
+void replace_row(BandLosses& result, std::int64_t row, const RankedRows& rows, const at::Tensor& lower,
+                 const at::Tensor& upper, const BandSettings& settings) {
+  const RankedRows alone{rows.order.narrow(0, row, 1), rows.log_p.narrow(0, row, 1), rows.log_q.narrow(0, row, 1)};
+  const BandLosses one = general_band_losses(alone, lower.narrow(0, row, 1), upper.narrow(0, row, 1), settings);
+  for (const auto& [to, from] : {std::pair{&result.student.losses, &one.student.losses},
+                                 {&result.student.gradient, &one.student.gradient},
+                                 {&result.lower, &one.lower},
+                                 {&result.upper, &one.upper},
+                                 {&result.kept_mass, &one.kept_mass},
+                                 {&result.kept_classes, &one.kept_classes},
+                                 {&result.mass_lower, &one.mass_lower},
+                                 {&result.mass_upper, &one.mass_upper}}) {
+    to->narrow(0, row, 1).copy_(*from);
+  }
+}
+
+// The usual settings in fp32: one pass over each row.
+BandLosses fused_band_losses(const RankedRows& rows, const at::Tensor& lower_limits, const at::Tensor& upper_limits,
+                             const BandSettings& settings) {
+  const std::int64_t count = rows.log_p.size(0), classes = rows.log_p.size(1);
+  const at::Tensor log_p = rows.log_p.contiguous(), log_q = rows.log_q.contiguous(), order = rows.order.contiguous();
+  const at::Tensor lower = lower_limits.contiguous(), upper = upper_limits.contiguous();
+  const at::Tensor places = coordinates(log_p, settings.coordinate).contiguous();
+  const std::int64_t places_stride = places.dim() == 1 ? 0 : classes;
+  const auto column = [&] { return at::empty({count}, at::kFloat); };
+  BandLosses result{{column(), at::empty_like(log_q)}, column(), column(), column(), column(), column(), column()};
+  std::vector<std::int64_t> hard(static_cast<std::size_t>(count), 0);
+  parallel_ranges(count, 4, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> by_rank(static_cast<std::size_t>(classes));
+    for (std::int64_t row = begin; row < end; ++row) {
+      const SoftBand band{lower.data_ptr<float>()[row], upper.data_ptr<float>()[row],
+                          static_cast<float>(settings.softness)};
+      SoftBandResult one;
+      hard[static_cast<std::size_t>(row)] =
+          !soft_band_row(band, log_p.data_ptr<float>() + row * classes, log_q.data_ptr<float>() + row * classes,
+                         places.data_ptr<float>() + row * places_stride, classes, by_rank.data(), one);
+      const std::int64_t* const class_of = order.data_ptr<std::int64_t>() + row * classes;
+      float* const gradient = result.student.gradient.data_ptr<float>() + row * classes;
+      for (std::int64_t rank = 0; rank < classes; ++rank) {
+        gradient[class_of[rank]] = by_rank[static_cast<std::size_t>(rank)];
+      }
+      result.student.losses.data_ptr<float>()[row] = one.loss;
+      result.lower.data_ptr<float>()[row] = one.by_lower;
+      result.upper.data_ptr<float>()[row] = one.by_upper;
+      result.kept_mass.data_ptr<float>()[row] = one.kept_mass;
+      result.kept_classes.data_ptr<float>()[row] = one.kept_classes;
+      result.mass_lower.data_ptr<float>()[row] = one.mass_by_lower;
+      result.mass_upper.data_ptr<float>()[row] = one.mass_by_upper;
+    }
+  });
+  for (std::int64_t row = 0; row < count; ++row) {
+    if (hard[static_cast<std::size_t>(row)] != 0) replace_row(result, row, rows, lower, upper, settings);
+  }
+  return result;
+}
+
 }  // namespace
 
 const std::vector<std::string>& coordinate_names() {
@@ -104,19 +181,9 @@ RankedRows rank_rows(const Distributions& rows) {
 
 BandLosses band_losses(const RankedRows& rows, const at::Tensor& lower, const at::Tensor& upper,
                        const BandSettings& settings) {
-  const Mask mask = soft_mask(rows.log_p, lower, upper, settings);
-  const Slopes slopes = settings.renormalise ? normalised(rows, mask.log) : unnormalised(rows, mask.log);
-  BandLosses result;
-  result.student.losses = slopes.losses;
-  result.student.gradient = at::empty_like(rows.log_q).scatter_(1, rows.order, slopes.student);
-  result.lower = (slopes.mask * mask.by_lower).sum(-1);
-  result.upper = (slopes.mask * mask.by_upper).sum(-1);
-  const at::Tensor kept = (rows.log_p + mask.log).exp_();
-  result.kept_mass = kept.sum(-1);
-  result.kept_classes = mask.log.exp().sum(-1);
-  result.mass_lower = (kept * mask.by_lower).sum(-1);
-  result.mass_upper = (kept * mask.by_upper).sum(-1);
-  return result;
+  const bool usual = settings.renormalise && !settings.target_twice && rows.log_p.scalar_type() == at::kFloat &&
+                     lower.scalar_type() == at::kFloat && upper.scalar_type() == at::kFloat;
+  return usual ? fused_band_losses(rows, lower, upper, settings) : general_band_losses(rows, lower, upper, settings);
 }
 
 }  // namespace kinglet::mgsr

@@ -254,6 +254,45 @@ std::pair<double, double> kept_after_descent(double penalty, double& first_loss)
   return {kept, loss};
 }
 
+// fp32 is computed in one pass, fp64 in many. Rows that agree, differ, are certain of one class, and are certain of
+// different ones, some so far apart that the one pass gives up.
+TEST(Band, InSinglePrecisionIsThatOfDoubles) {
+  for (const std::int64_t classes : {2, 5, 17, 300, 5000}) {
+    at::Tensor teacher = random_logits(6, classes, 3.0, 21), student = random_logits(6, classes, 3.0, 22);
+    student[1].copy_(teacher[1]);
+    teacher[2][0] += 60.0;
+    student[3][1] += 60.0;
+    teacher[4][0] += 90.0;
+    student[4][1] += 90.0;
+    student[5][1] += 700.0;
+    const at::Tensor lower = at::linspace(0.05, 0.6, 6, at::kDouble),
+                     upper = lower + at::linspace(0.05, 0.35, 6, at::kDouble);
+    for (const auto coordinate :
+         {BandCoordinate::kLogRank, BandCoordinate::kRank, BandCoordinate::kValue, BandCoordinate::kMass}) {
+      const BandSettings settings{.coordinate = coordinate};
+      const RankedRows exact = rank_rows(distributions(teacher, student));
+      const RankedRows single{exact.order, exact.log_p.to(at::kFloat), exact.log_q.to(at::kFloat)};
+      const BandLosses wanted = band_losses(exact, lower, upper, settings);
+      const BandLosses got = band_losses(single, lower.to(at::kFloat), upper.to(at::kFloat), settings);
+      const auto check = [&](const char* what, const at::Tensor& a, const at::Tensor& b) {
+        const at::Tensor scale = b.abs().clamp_min(1.0);
+        EXPECT_LT(((a.to(at::kDouble) - b).abs() / scale).max().item<double>(), 2e-4)
+            << what << ", " << classes << " classes, " << coordinate_names()[static_cast<std::size_t>(coordinate)]
+            << "\n"
+            << a << b;
+      };
+      check("loss", got.student.losses, wanted.student.losses);
+      check("gradient", got.student.gradient, wanted.student.gradient);
+      check("lower", got.lower, wanted.lower);
+      check("upper", got.upper, wanted.upper);
+      check("kept mass", got.kept_mass, wanted.kept_mass);
+      check("kept classes", got.kept_classes, wanted.kept_classes);
+      check("mass by lower", got.mass_lower, wanted.mass_lower);
+      check("mass by upper", got.mass_upper, wanted.mass_upper);
+    }
+  }
+}
+
 TEST(Band, CollapsesUnlessItsMassHasAFloor) {
   double before = 0;
   const auto [kept, loss] = kept_after_descent(0, before);
