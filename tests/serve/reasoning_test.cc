@@ -32,7 +32,7 @@ constexpr const char* kChatPath = "/v1/chat/completions";
 
 template <typename Condition>
 bool happens_soon(const Condition& condition) {
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 6000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
