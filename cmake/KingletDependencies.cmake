@@ -11,6 +11,7 @@ find_package(CURL REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET GLOBAL libzstd)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET GLOBAL libpq)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET GLOBAL libdeflate)
 find_library(KINGLET_DNNL dnnl REQUIRED)  # its CMake file asks for OpenCL, which only the GPU engine needs

@@ -7,6 +7,8 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/cli/torch_module.h"
+#include "kinglet/llm/postgres_ledger.h"
+#include "kinglet/llm/sqlite_ledger.h"
 
 namespace kinglet::cli {
 namespace {
@@ -84,6 +86,10 @@ EndpointRecipe read_endpoints(RecipeTable root) {
   recipe.limits.money = budget.optional_number("money", above(0));
   recipe.limits.tokens = budget.optional_integer("tokens", {1, INT64_MAX});
   recipe.limits.requests = budget.optional_integer("requests", {1, INT64_MAX});
+  if (root.has("job")) {
+    RecipeTable job = root.table("job");
+    recipe.job = SharedJob{job.need_text("database"), job.need_text("name")};
+  }
   for (const EndpointEntry& entry : recipe.endpoints) {
     if (recipe.limits.money && !entry.options.price && !entry.local) {
       throw budget.refuse("money", fmt::format("the price of model '{}' is not known", entry.name),
@@ -95,13 +101,19 @@ EndpointRecipe read_endpoints(RecipeTable root) {
 
 Endpoints::Endpoints(const EndpointRecipe& recipe, const std::filesystem::path& ledger, const std::string& fingerprint,
                      InDoubtPolicy in_doubt)
-    : currency_(recipe.currency), ledger_(ledger), meter_(prices_of(recipe)), budget_(recipe.limits) {
-  ledger_.check_fingerprint(fingerprint);
+    : currency_(recipe.currency), meter_(prices_of(recipe)), budget_(recipe.limits) {
+  if (recipe.job) {
+    lock_.emplace(ledger.string() + ".lock", "run folder");
+    ledger_ = std::make_unique<PostgresLedger>(recipe.job->database, recipe.job->name);
+  } else {
+    ledger_ = std::make_unique<SqliteLedger>(ledger);
+  }
+  ledger_->check_fingerprint(fingerprint);
   for (const EndpointEntry& entry : recipe.endpoints) {
     if (entry.local) continue;
     EndpointOptions options = entry.options;
     if (!entry.key_variable.empty()) options.api_key = ApiKey::from_environment(entry.key_variable);
-    options.ledger = &ledger_;
+    options.ledger = ledger_.get();
     options.in_doubt = in_doubt;
     options.budget = &budget_;
     options.meter = &meter_;

@@ -1,5 +1,5 @@
-// [[model]] and [budget] of a recipe: the models that a command asks, endpoints with their limits and prices or models
-// of this machine.
+// [[model]], [budget] and [job] of a recipe: the models that a command asks, endpoints with their limits and prices or
+// models of this machine, and the database where several machines share the calls.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "kinglet/base/file_lock.h"
 #include "kinglet/cli/serve_options.h"
 #include "kinglet/io/recipe_reader.h"
+#include "kinglet/llm/call_ledger.h"
 #include "kinglet/llm/endpoint_model.h"
 #include "kinglet/llm/local_model.h"
 #include "kinglet/llm/reply_cache.h"
-#include "kinglet/llm/sqlite_ledger.h"
 
 namespace kinglet::cli {
 
@@ -28,10 +29,17 @@ struct EndpointEntry {
   std::int64_t parallel = 8;  // of its sequences
 };
 
+// One run on several machines: the ledger is in a PostgreSQL database.
+struct SharedJob {
+  std::string database;  // postgresql://user@host/database, without a password
+  std::string name;
+};
+
 struct EndpointRecipe {
   std::vector<EndpointEntry> endpoints;
   Budget::Limits limits;
   std::string currency = "USD";
+  std::optional<SharedJob> job;
 };
 
 EndpointRecipe read_endpoints(RecipeTable root);
@@ -41,21 +49,23 @@ EndpointRecipe read_endpoints(RecipeTable root);
 class Endpoints {
  public:
   // Keys are read from the environment and models of this machine loaded here; their replies are kept beside the ledger
-  // in replies.sqlite. Raises Error (bad input), among others for a run folder of other settings.
+  // in replies.sqlite. `ledger` is a file, or with a job only the lock of its folder. Raises Error (bad input), among
+  // others for a run folder of other settings.
   Endpoints(const EndpointRecipe& recipe, const std::filesystem::path& ledger, const std::string& fingerprint,
             InDoubtPolicy in_doubt);
 
   std::map<std::string, ChatModel*, std::less<>> models() const;
   void stop_sending();  // of all endpoints: what is under way goes on to its end
   const CostMeter& meter() const { return meter_; }
-  LedgerSummary ledger_summary() { return ledger_.summary(); }
+  LedgerSummary ledger_summary() { return ledger_->summary(); }
   std::string cost_text() const;  // "1.25 USD", or "12,300 tokens" without prices
 
  private:
   void open_locals(const EndpointRecipe& recipe, const std::filesystem::path& replies);
 
   std::string currency_;
-  SqliteLedger ledger_;
+  std::optional<FileLock> lock_;  // of the folder, where the ledger is elsewhere
+  std::unique_ptr<CallLedger> ledger_;
   CostMeter meter_;
   Budget budget_;
   HttpClient client_;

@@ -120,10 +120,11 @@ void keep_recipe(const fs::path& folder, const std::string& text) {
   write_file_atomically(folder / "recipe.toml", as_bytes(text));
 }
 
-std::vector<std::pair<std::string, std::string>> facts_of(Endpoints& endpoints) {
+std::vector<std::pair<std::string, std::string>> facts_of(Endpoints& endpoints, bool shared) {
   const CallCosts total = endpoints.meter().total();
   const LedgerSummary ledger = endpoints.ledger_summary();
-  return {{"calls", fmt::format("{} ({} from the ledger of an earlier start)", total.calls, total.replayed)},
+  return {{"calls", fmt::format("{} ({} from the ledger{})", total.calls, total.replayed,
+                                shared ? " of the job" : " of an earlier start")},
           {"cost of this start", endpoints.cost_text()},
           {"requests in all", fmt::format("{}, {} sent again although the first may have been billed", ledger.attempts,
                                           ledger.resent_in_doubt)}};
@@ -155,7 +156,8 @@ int run_refine(const RefineArguments& arguments, const Globals& globals) {
     shown = std::max(shown, done);
   };
   const star_agents::RunStatistics statistics = star_agents::run_in_folder(
-      {plan.recipe, seeds, folder, "Refined: " + name, [&] { return facts_of(endpoints); }, on_progress},
+      {plan.recipe, seeds, folder, "Refined: " + name,
+       [&] { return facts_of(endpoints, plan.endpoints.job.has_value()); }, on_progress},
       {endpoints.models(), small.get(), large.get(), nullptr, nullptr, [&] { endpoints.stop_sending(); }});
   progress.finish();
   for (const std::string& warning : statistics.warnings()) log_warning("{}", warning);
@@ -172,11 +174,11 @@ int run_refine(const RefineArguments& arguments, const Globals& globals) {
     return 0;
   }
   std::cout << fmt::format(
-      "seeds     {}: {} new answers, {} of the base, mean score {:.3f}\ncalls     {} ({} from an earlier start), {}\n"
+      "seeds     {}: {} new answers, {} of the base, mean score {:.3f}\ncalls     {} ({} from {}), {}\n"
       "saved     {}\nreport    {}\n",
       statistics.seeds, statistics.seeds - statistics.base.wins, statistics.base.wins, statistics.composite.mean(),
-      total.calls, total.replayed, endpoints.cost_text(), (folder / "refined.jsonl").string(),
-      (folder / "report.html").string());
+      total.calls, total.replayed, plan.endpoints.job ? "other workers or an earlier start" : "an earlier start",
+      endpoints.cost_text(), (folder / "refined.jsonl").string(), (folder / "report.html").string());
   return 0;
 }
 

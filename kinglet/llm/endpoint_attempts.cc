@@ -63,8 +63,8 @@ void EndpointModel::judge_attempts(Time now) {
     const auto found = calls_.find(id);
     if (found == calls_.end()) continue;
     EndpointCall& call = *found->second;
-    if (call.status == 0) {
-      give_up(call, ReplyStatus::kInDoubt, "sent by an earlier run, and perhaps billed; it is not sent again", true);
+    if (call.ledger_end) {
+      give_up(call, *call.ledger_end, call.ledger_error, false);
       continue;
     }
     try {
@@ -74,6 +74,8 @@ void EndpointModel::judge_attempts(Time now) {
     } catch (const Error& error) {
       if (call.attempts <= options_.max_bad_replies) {
         ++call.bad_replies;
+        options_.ledger->attempt_ended(call.key, call.attempts, "bad reply", false);
+        ledger_changed_ = true;
         queue(call);
       } else {
         give_up(call, ReplyStatus::kFailed, error.what(), false);
@@ -228,20 +230,13 @@ void EndpointModel::abort(EndpointCall& call, ReplyStatus status, const std::str
 void EndpointModel::give_up(EndpointCall& call, ReplyStatus status, const std::string& error, bool doubtful) {
   settle(call, 0, 0, call.attempts > 0);
   waiting_.erase({-call.request.priority, call.id});
-  if (doubtful && status != ReplyStatus::kInDoubt) ++call.doubtful;
+  if (doubtful) ++call.doubtful;
   ChatReply reply;
   reply.status = status;
   reply.error = options_.api_key.redact(printable(error));
   reply.usage = call.usage;
-  if (options_.ledger != nullptr && call.attempts > 0 && status != ReplyStatus::kInDoubt && refused_.empty()) {
-    try {
-      options_.ledger->failed(call.key, call.attempts, call.status, reply.error, options_.api_key.redact(call.raw),
-                              doubtful);
-      ledger_changed_ = true;
-    } catch (const Error& problem) {
-      refused_ = problem.what();
-    }
-  }
+  reply.replayed = call.ledger_end == ReplyStatus::kFailed;
+  save_end(call, reply, doubtful);
   end(call, std::move(reply));
 }
 
@@ -265,6 +260,7 @@ void EndpointModel::end(EndpointCall& call, ChatReply reply) {
   if (call.request.deadline) deadlines_.erase({call.submitted + *call.request.deadline, call.id});
   if (!call.key.empty()) open_keys_.erase(call.key);
   std::erase(inbox_.with_text, &call);
+  elsewhere_.erase(call.id);
   const auto found = calls_.find(call.id);
   ended_.emplace_back(std::move(found->second), std::move(reply));
   calls_.erase(found);

@@ -24,7 +24,7 @@ class EndpointCall final : public HttpReceiver {
     std::vector<EndpointCall*> with_text;
     std::vector<EndpointCall*> over;  // the attempt has ended
   };
-  enum class State { kReplay, kWaiting, kPausing, kSent, kEnded };
+  enum class State { kReplay, kWaiting, kElsewhere, kPausing, kSent, kEnded };
 
   EndpointCall(CallId call_id, ChatRequest asked, ChatCallbacks to_call, Inbox& where, Time now)
       : id(call_id), request(std::move(asked)), callbacks(std::move(to_call)), submitted(now), inbox_(where) {}
@@ -45,6 +45,9 @@ class EndpointCall final : public HttpReceiver {
   std::string key;   // in the ledger
   State state = State::kWaiting;
   bool cancelled = false;
+  bool claimed = false;                   // in a ledger that is shared
+  std::optional<ReplyStatus> ledger_end;  // how it ends without being sent again, when not with a reply
+  std::string ledger_error;
 
   int attempts = 0;     // requests sent so far
   int retries = 0;      // after errors of the server

@@ -81,31 +81,12 @@ CallId EndpointModel::submit(ChatRequest request, ChatCallbacks callbacks) {
   if (call.state == EndpointCall::State::kReplay) {
     replays_.push_back(id);
     next_admission_ = Time::min();
+  } else if (call.state == EndpointCall::State::kElsewhere) {
+    wait_for_others(call, call.submitted);
   } else {
     queue(call);
   }
   return id;
-}
-
-void EndpointModel::look_up(EndpointCall& call) {
-  const auto entry = options_.ledger->find(call.key);
-  if (!entry) return;
-  call.attempts = entry->attempts;
-  call.doubtful = entry->doubtful;
-  if (entry->state == LedgerEntry::State::kAnswered) {
-    call.state = EndpointCall::State::kReplay;
-    call.status = entry->status;
-    call.raw = entry->body;
-  } else if (entry->state == LedgerEntry::State::kSent) {
-    ++call.doubtful;
-    if (options_.in_doubt == InDoubtPolicy::kSkip) {
-      call.state = EndpointCall::State::kReplay;
-      call.status = 0;
-      return;
-    }
-    options_.ledger->attempt_ended(call.key, call.attempts, "in doubt", true);
-    ledger_changed_ = true;
-  }
 }
 
 void EndpointModel::queue(EndpointCall& call) {
@@ -143,9 +124,10 @@ void EndpointModel::end_waiting(ReplyStatus status, const std::string& error) {
   std::vector<CallId> ids;
   for (const auto& [id, call] : calls_) {
     const bool connecting = call->transfer != nullptr && !HttpClient::was_sent(*call->transfer);
-    if (connecting || call->state == EndpointCall::State::kWaiting || call->state == EndpointCall::State::kPausing) {
-      ids.push_back(id);
-    }
+    const bool waiting = call->state == EndpointCall::State::kWaiting || call->state == EndpointCall::State::kPausing;
+    // What has failed here may go well elsewhere.
+    const bool left_to_others = call->state == EndpointCall::State::kElsewhere && status != ReplyStatus::kFailed;
+    if (connecting || waiting || left_to_others) ids.push_back(id);
   }
   std::ranges::sort(ids);
   for (const CallId id : ids) abort(*calls_.at(id), status, error);
@@ -162,6 +144,7 @@ EndpointModel::Time EndpointModel::next_tick() {
   Time next = timers_.empty() ? Time::max() : timers_.begin()->first;
   if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
   if (!waiting_.empty()) next = std::min(next, next_admission_);
+  if (!elsewhere_.empty()) next = std::min(next, next_look_);
   return next;
 }
 
@@ -171,6 +154,7 @@ bool EndpointModel::tick() {
   save_answers();
   judge_attempts(now);
   run_timers(now);
+  look_at_others(now);
   const bool ended = deliver();
   admit(Clock::now());
   try {
@@ -255,7 +239,8 @@ void EndpointModel::admit(Time now) {
         next_admission_ = admission_.next_chance(now, call.reserved_tokens).value_or(Time::max());
         break;
       }
-      waiting_.erase(waiting_.begin());
+      if (!claim(call, now)) continue;
+      waiting_.erase({-call.request.priority, id});
       admission_.sent(now, call.reserved_tokens);
       if (options_.budget != nullptr) options_.budget->reserve(call.reserved);
       call.begin_attempt(now, options_.max_body_bytes, options_.ledger != nullptr);

@@ -53,7 +53,6 @@ class EndpointModel final : public ChatModel, private HttpClient::Participant {
   Time next_tick() override;
 
   // endpoint_model.cc: the way of a call until it is sent.
-  void look_up(EndpointCall& call);
   void queue(EndpointCall& call);
   void pause(EndpointCall& call, std::chrono::milliseconds delay);
   void set_timer(EndpointCall& call, Time time);
@@ -64,6 +63,13 @@ class EndpointModel final : public ChatModel, private HttpClient::Participant {
   void admit(Time now);
   bool reserve(EndpointCall& call);
   void send(const std::vector<EndpointCall*>& group, Time now);
+
+  // endpoint_claims.cc: what the ledger knows of a call, and calls that several processes share.
+  void look_up(EndpointCall& call);
+  bool claim(EndpointCall& first, Time now);
+  void wait_for_others(EndpointCall& call, Time now);
+  void look_at_others(Time now);
+  void save_end(EndpointCall& call, const ChatReply& reply, bool doubtful);
 
   // endpoint_attempts.cc: what happens when an attempt is over.
   void save_answers();
@@ -92,6 +98,8 @@ class EndpointModel final : public ChatModel, private HttpClient::Participant {
   std::unordered_map<CallId, std::unique_ptr<EndpointCall>> calls_;
   std::unordered_set<std::string> open_keys_;
   std::set<std::pair<int, CallId>> waiting_;  // (-priority, id)
+  std::set<CallId> elsewhere_;                // claimed by other processes
+  Time next_look_ = Time::max();              // at those
   std::vector<CallId> replays_;
   std::vector<CallId> cancelled_;
   std::set<std::pair<Time, CallId>> timers_;  // when to look at a call again; at most one a call

@@ -25,10 +25,7 @@ class SqliteLedger final : public CallLedger {
   SqliteLedger(const std::filesystem::path& path, Options options);
   ~SqliteLedger() override;  // what was not committed is lost
 
-  // What decides the results of a run (prompts, models, seeds), as a text. The first call stores it; a later one with
-  // another text raises Error (bad input): the run would mix results of two configurations.
-  void check_fingerprint(std::string_view text);
-
+  void check_fingerprint(std::string_view text) override;
   std::optional<LedgerEntry> find(const std::string& key) override;
   void sent(const std::string& key, std::string_view slot, std::string_view role, int attempt,
             std::int64_t reserved_tokens) override;

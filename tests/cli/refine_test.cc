@@ -1,6 +1,9 @@
 // kinglet refine and kinglet judge against a mock server, killed and started again.
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
+#include <future>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -12,18 +15,21 @@
 
 #include "tests/support/chain_model.h"
 #include "tests/support/files_in.h"
+#include "tests/support/postgres_cluster.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary_folder.h"
 
 #include "kinglet/base/hash.h"
 #include "kinglet/base/rng.h"
 #include "kinglet/llm/mock_server.h"
+#include "kinglet/llm/postgres_ledger.h"
 
 namespace kinglet {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing_support::PostgresCluster;
 using testing_support::put;
 using testing_support::run_kinglet;
 using testing_support::slurp;
@@ -57,7 +63,7 @@ MockOptions behaviour(std::chrono::milliseconds latency) {
 }
 
 struct World {
-  explicit World(std::chrono::milliseconds latency) : server(behaviour(latency)) {
+  explicit World(std::chrono::milliseconds latency, int in_flight = kInFlight) : server(behaviour(latency)) {
     std::string seeds;
     for (int i = 0; i < kSeeds; ++i) {
       seeds += fmt::format("{{\"instruction\": \"Explain topic {}\", \"output\": \"old {}\"}}\n", i, i);
@@ -72,7 +78,7 @@ struct World {
     for (const char* name : {"one", "two", "three", "four", "five", "judge"}) {
       recipe += fmt::format(
           "[[model]]\nname = \"{}\"\nbase_url = \"{}\"\nin_flight = {}\nprice_input = 1\nprice_output = 2\n", name,
-          server.base_url(), kInFlight);
+          server.base_url(), in_flight);
     }
     put(folder / "refine.toml", recipe);
   }
@@ -201,6 +207,101 @@ TEST(Refine, BadRecipesAreOneLineAndExitCodeTwo) {
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   }
   EXPECT_EQ(world.server.statistics().requests, 0U);
+}
+
+// One job on several machines, so to speak: two processes and a PostgreSQL server.
+class RefineJob : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string reason;
+    cluster_ = PostgresCluster::shared(reason);
+    if (cluster_ == nullptr) GTEST_SKIP() << reason;
+  }
+  static std::string job() { return testing::UnitTest::GetInstance()->current_test_info()->name(); }
+  std::vector<std::string> in_job(const std::string& url, std::vector<std::string> more = {"--json"}) const {
+    std::vector<std::string> all{"--set", "job.database=" + url, "--set", "job.name=" + job()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  const PostgresCluster* cluster_ = nullptr;
+};
+
+void expect_same_files(const World& world, const char* one, const char* other) {
+  for (const char* file : {"refined.jsonl", "candidates.jsonl", "p_history.csv", "summary.json"}) {
+    EXPECT_FALSE(slurp(world.folder / one / file).empty()) << one << " " << file;
+    EXPECT_EQ(slurp(world.folder / one / file), slurp(world.folder / other / file)) << one << " " << file;
+  }
+}
+
+TEST_F(RefineJob, TwoProcessesDivideTheCallsAndWriteTheSame) {
+  const World world(std::chrono::milliseconds(15), 2);  // more calls than one may have under way
+  ASSERT_EQ(run_kinglet(world.command("alone")).exit_code, 0);
+  const std::uint64_t once = world.server.statistics().accepted;
+  auto other =
+      std::async(std::launch::async, [&] { return run_kinglet(world.command("other", in_job(cluster_->url()))); });
+  const auto result = run_kinglet(world.command("one", in_job(cluster_->url())));
+  const auto result_of_other = other.get();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  ASSERT_EQ(result_of_other.exit_code, 0) << result_of_other.err;
+  expect_same_files(world, "one", "alone");
+  expect_same_files(world, "other", "alone");
+  EXPECT_EQ(world.server.statistics().accepted, 2 * once);  // no call was sent twice
+  const auto requests = [](const auto& process) {
+    return nlohmann::json::parse(process.out)["requests"].template get<std::uint64_t>();
+  };
+  EXPECT_EQ(requests(result) + requests(result_of_other), once);
+  EXPECT_GT(std::min(requests(result), requests(result_of_other)), once / 5);
+  std::cout << fmt::format("[ measured ] {} calls: {} by one, {} by the other\n", once, requests(result),
+                           requests(result_of_other));
+}
+
+TEST_F(RefineJob, AKilledWorkerLosesNothing) {
+  const World world(std::chrono::milliseconds(15), 2);
+  ASSERT_EQ(run_kinglet(world.command("alone")).exit_code, 0);
+  const std::uint64_t once = world.server.statistics().accepted;
+  auto other =
+      std::async(std::launch::async, [&] { return run_kinglet(world.command("other", in_job(cluster_->url()))); });
+  run_and_kill(world.command("killed", in_job(cluster_->url())), world.server, once / 3);
+  const auto result = other.get();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_same_files(world, "other", "alone");
+  EXPECT_FALSE(std::filesystem::exists(world.folder / "killed/refined.jsonl"));
+  const LedgerSummary summary = PostgresLedger(cluster_->url(), job()).summary();
+  EXPECT_EQ(summary.answered, static_cast<std::int64_t>(once));
+  EXPECT_EQ(summary.in_doubt + summary.failed, 0);
+  // What the dead one had under way came again, marked: at most two calls of each of six models.
+  EXPECT_LE(summary.resent_in_doubt, 2 * 6);
+  EXPECT_EQ(summary.attempts, summary.answered + summary.resent_in_doubt);
+  const auto accepted = static_cast<std::int64_t>(world.server.statistics().accepted - once);
+  EXPECT_GE(accepted, summary.answered);
+  EXPECT_LE(accepted, summary.attempts);  // a request may die before the server has it
+  std::cout << fmt::format("[ measured ] {} calls, {} sent again in doubt\n", once, summary.resent_in_doubt);
+
+  // Started again the dead one finds everything there.
+  const auto again = run_kinglet(world.command("killed", in_job(cluster_->url())));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(nlohmann::json::parse(again.out)["requests"], 0);
+  expect_same_files(world, "killed", "alone");
+}
+
+TEST_F(RefineJob, IsRefusedInOneLine) {
+  const World world(std::chrono::milliseconds(0));
+  const auto refused = [&](const std::string& url, int exit_code, const std::string& words,
+                           const std::string& more = "sampling.samples=3") {
+    const auto result = run_kinglet(world.command("run", in_job(url, {"--set", more})));
+    EXPECT_EQ(result.exit_code, exit_code) << result.err;
+    EXPECT_THAT(result.err, AllOf(HasSubstr(words), testing::Not(HasSubstr("secret-word"))));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  };
+  refused("postgresql://u@/db?host=/nowhere", 1, "server is running");
+  refused("postgresql://u:secret-word@/db", 2, "PGPASSWORD");
+  setenv("PGPASSWORD", "secret-word", 1);
+  refused(cluster_->url("postgres", "secured"), 2, "password");
+  unsetenv("PGPASSWORD");
+  refused(cluster_->url(), 2, "no name", "job.name=a b");
+  EXPECT_EQ(world.server.statistics().requests, 0U);
+  ASSERT_EQ(run_kinglet(world.command("run", in_job(cluster_->url()))).exit_code, 0);
+  refused(cluster_->url(), 2, "another configuration", "run.wave=3");
 }
 
 // A model of this machine in place of an endpoint.

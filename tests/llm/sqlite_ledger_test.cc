@@ -22,110 +22,21 @@ using testing_support::MockEndpoint;
 using testing_support::numbered_requests;
 using testing_support::TemporaryFolder;
 
-TEST(SqliteLedger, RemembersTheLifeOfACall) {
+TEST(SqliteLedger, BelongsToOneProcess) {
   const TemporaryFolder folder;
-  const std::string body(100'000, 'b');
-  {
-    SqliteLedger ledger(folder / "ledger.db");
-    EXPECT_FALSE(ledger.find("k"));
-    ledger.sent("k", "slot", "judge", 1, 50);
-    ledger.attempt_ended("k", 1, "in doubt", true);
-    ledger.sent("k", "slot", "judge", 2, 50);
-    ledger.answered("k", 2, 200, body);
-    ledger.sent("lost", "slot 2", "judge", 1, 50);
-    ledger.commit();
-    ledger.sent("never", "slot 3", "judge", 1, 50);  // not committed
-  }
-  SqliteLedger ledger(folder / "ledger.db");
-  const auto entry = ledger.find("k");
-  ASSERT_TRUE(entry);
-  EXPECT_EQ(entry->state, LedgerEntry::State::kAnswered);
-  EXPECT_EQ(entry->attempts, 2);
-  EXPECT_EQ(entry->doubtful, 1);
-  EXPECT_EQ(entry->status, 200);
-  EXPECT_EQ(entry->body, body);
-  EXPECT_EQ(ledger.find("lost")->state, LedgerEntry::State::kSent);
-  EXPECT_FALSE(ledger.find("never"));
-  const LedgerSummary summary = ledger.summary();
-  EXPECT_EQ(summary.answered, 1);
-  EXPECT_EQ(summary.in_doubt, 1);
-  EXPECT_EQ(summary.attempts, 3);
-  EXPECT_EQ(summary.resent_in_doubt, 1);
-  EXPECT_LT(std::filesystem::file_size(folder / "ledger.db"), 60'000U);  // long bodies are packed
-}
-
-TEST(SqliteLedger, BelongsToOneProcessAndOneConfiguration) {
-  const TemporaryFolder folder;
-  SqliteLedger ledger(folder / "ledger.db");
+  const SqliteLedger ledger(folder / "ledger.db");
   EXPECT_THROW(SqliteLedger(folder / "ledger.db"), Error);
-  ledger.check_fingerprint("seeds 1");
-  ledger.check_fingerprint("seeds 1");
-  EXPECT_THAT(testing_support::refusal([&] { ledger.check_fingerprint("seeds 2"); }),
-              HasSubstr("another configuration"));
 }
 
-TEST(SqliteLedger, LetsARunGoOnWithoutASecondCall) {
+TEST(SqliteLedger, PacksLongBodies) {
   const TemporaryFolder folder;
-  const auto requests = numbered_requests(40);
-  std::vector<std::string> first;
   {
     SqliteLedger ledger(folder / "ledger.db");
-    MockEndpoint mock({}, [&](EndpointOptions& options) { options.ledger = &ledger; });
-    for (const ChatReply& reply : complete_all(*mock.model, requests)) first.push_back(reply.text);
-    EXPECT_EQ(mock.server->statistics().accepted, 40U);
+    ledger.sent("k", "slot", "judge", 1, 50);
+    ledger.answered("k", 1, 200, std::string(100'000, 'b'));
+    ledger.commit();
   }
-  SqliteLedger ledger(folder / "ledger.db");
-  Budget budget(Budget::Limits{});
-  MockEndpoint mock({}, [&](EndpointOptions& options) {
-    options.ledger = &ledger;
-    options.budget = &budget;
-  });
-  const auto replies = complete_all(*mock.model, requests);
-  for (std::size_t i = 0; i < replies.size(); ++i) {
-    EXPECT_TRUE(replies[i].replayed);
-    EXPECT_EQ(replies[i].text, first[i]);
-  }
-  EXPECT_EQ(mock.server->statistics().requests, 0U);
-  EXPECT_EQ(budget.used().requests, 40);  // what the run has cost so far counts
-}
-
-TEST(SqliteLedger, MakesDoubtAChoice) {
-  const TemporaryFolder folder;
-  ChatRequest request = asking("x");
-  request.slot = "1";
-  for (const InDoubtPolicy policy : {InDoubtPolicy::kSkip, InDoubtPolicy::kResend}) {
-    SqliteLedger ledger(folder / "ledger.db");
-    if (policy == InDoubtPolicy::kSkip) {
-      ledger.sent(run_key(request, "mock endpoint", "mock"), "1", "", 1, 100);
-      ledger.commit();
-    }
-    MockEndpoint mock({}, [&](EndpointOptions& options) {
-      options.ledger = &ledger;
-      options.in_doubt = policy;
-    });
-    const ChatReply reply = complete(*mock.model, request);
-    EXPECT_EQ(reply.doubtful, 1);
-    if (policy == InDoubtPolicy::kSkip) {
-      EXPECT_EQ(reply.status, ReplyStatus::kInDoubt);
-      EXPECT_EQ(mock.server->statistics().requests, 0U);
-    } else {
-      EXPECT_TRUE(reply.done()) << reply.error;
-      EXPECT_EQ(reply.attempts, 2);
-      EXPECT_EQ(ledger.summary().resent_in_doubt, 1);
-    }
-  }
-}
-
-TEST(SqliteLedger, RefusesTwoOpenCallsOfOneSlot) {
-  const TemporaryFolder folder;
-  SqliteLedger ledger(folder / "ledger.db");
-  MockEndpoint mock({}, [&](EndpointOptions& options) { options.ledger = &ledger; });
-  mock.model->submit(asking("x"), {.on_text = {}, .on_reply = [](const ChatReply&) {}});
-  EXPECT_THAT(testing_support::refusal(
-                  [&] { mock.model->submit(asking("x"), {.on_text = {}, .on_reply = [](const ChatReply&) {}}); }),
-              HasSubstr("still open"));
-  while (mock.model->poll(std::chrono::milliseconds(50))) {
-  }
+  EXPECT_LT(std::filesystem::file_size(folder / "ledger.db"), 60'000U);
 }
 
 TEST(SqliteLedger, SendsNothingWhenTheDiskIsNearlyFull) {

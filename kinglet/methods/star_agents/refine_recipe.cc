@@ -171,6 +171,7 @@ std::string fingerprint_of(const RecipeValue::Table& resolved, const SeedFile& s
   RecipeValue::Table kept = resolved;
   kept.erase("budget");
   kept.erase("output");
+  kept.erase("job");
   if (const auto run = kept.find("run"); run != kept.end()) run->second.table().erase("expected_answer_tokens");
   if (const auto data = kept.find("data"); data != kept.end()) data->second.table().erase("path");
   if (const auto models = kept.find("model"); models != kept.end()) {
