@@ -38,11 +38,11 @@ struct Pass {
   std::size_t known_ahead;  // codes that may be read from codes[0] on, those of the next tokens included
 
   HWY_INLINE const char* Row(std::size_t k) const { return data + k * table_bytes + codes[k] * row_bytes; }
-  HWY_INLINE void Prefetch(std::size_t k, std::size_t bytes) const {
-    const std::size_t ahead = k + kAhead;
+  // Bytes [begin, begin + bytes) of the row that table `ahead` gives, of this token or, beyond its tables, of the next.
+  HWY_INLINE void Prefetch(std::size_t ahead, std::size_t begin, std::size_t bytes) const {
     if (ahead >= known_ahead) return;
     const std::size_t table = ahead < tables ? ahead : ahead % tables;
-    const char* const row = data + table * table_bytes + codes[ahead] * row_bytes;
+    const char* const row = data + table * table_bytes + codes[ahead] * row_bytes + begin;
     for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(row + at, 0, 3);
   }
 };
@@ -97,7 +97,7 @@ HWY_INLINE void SumColumns(const Pass& pass, std::size_t prefetch_bytes, const f
   Vector sum[kVectors];
   for (std::size_t i = 0; i < kVectors; ++i) sum[i] = hn::Zero(Floats());
   for (std::size_t k = 0; k < pass.tables; ++k) {
-    pass.Prefetch(k, prefetch_bytes);
+    pass.Prefetch(k + kAhead, 0, prefetch_bytes);
     const char* const row = pass.Row(k);
     const Vector w = hn::Set(Floats(), pass.weights[k]);
     HWY_UNROLL(8)
@@ -109,6 +109,71 @@ HWY_INLINE void SumColumns(const Pass& pass, std::size_t prefetch_bytes, const f
   }
   if (bias == nullptr) return;
   for (std::size_t i = 0; i < kLoads * kStep; ++i) out[i] += bias[i];
+}
+
+// Vectors of sums that fit the registers, and the columns of so many.
+template <class Type>
+struct Wide {
+  static constexpr std::size_t kVectors = kVector >= 16 ? 16 : 8;
+  static constexpr std::size_t kLoads = kVectors / Type::kParts;
+  static constexpr std::size_t kStep = Type::kParts * kVector, kColumns = kLoads * kStep;
+};
+
+// Tables [begin, end) added to the sums of a Wide piece of columns, which wait in `sums`, in the order of the loads.
+// Meanwhile the same columns of the rows `group` tables on are asked for.
+template <class Type>
+HWY_INLINE void AddGroup(const Pass& pass, std::size_t begin, std::size_t end, std::size_t group, std::size_t column,
+                         float* HWY_RESTRICT sums) {
+  using W = Wide<Type>;
+  const Floats d;
+  Vector sum[W::kVectors];
+  HWY_UNROLL(16)
+  for (std::size_t i = 0; i < W::kVectors; ++i) {
+    sum[i] = begin == 0 ? hn::Zero(d) : hn::LoadU(d, sums + i * kVector);
+  }
+  for (std::size_t k = begin; k < end; ++k) {
+    pass.Prefetch(k + group, column * Type::kBytes, W::kColumns * Type::kBytes);
+    const char* const row = pass.Row(k) + column * Type::kBytes;
+    const Vector w = hn::Set(d, pass.weights[k]);
+    HWY_UNROLL(16)
+    for (std::size_t i = 0; i < W::kLoads; ++i) {
+      Type::AddTo(row + i * W::kStep * Type::kBytes, w, sum + i * Type::kParts);
+    }
+  }
+  HWY_UNROLL(16)
+  for (std::size_t i = 0; i < W::kVectors; ++i) hn::StoreU(sum[i], d, sums + i * kVector);
+}
+
+// Long rows: a group of tables at a time over all columns, so that a row is used up while it is in the nearest cache
+// and the next group is on its way. Returns the columns that are done, all but less than a Wide piece.
+template <class Type>
+std::size_t SumLongRows(const Pass& pass, std::size_t columns, bool first_token, const float* bias, float* out) {
+  using W = Wide<Type>;
+  constexpr std::size_t kGroupBytes = 8192, kMost = 4096;  // a group of rows; columns at a time
+  HWY_ALIGN float sums[kMost];
+  const std::size_t whole = columns / W::kColumns * W::kColumns;
+  for (std::size_t start = 0; start < whole; start += kMost) {
+    const std::size_t span = whole - start < kMost ? whole - start : kMost;
+    const std::size_t fitting = kGroupBytes / (span * Type::kBytes);
+    const std::size_t group = fitting < 2 ? 2 : fitting > 16 ? 16 : fitting;
+    if (first_token || start > 0) {
+      for (std::size_t k = 0; k < group; ++k) pass.Prefetch(k, start * Type::kBytes, span * Type::kBytes);
+    }
+    for (std::size_t k = 0; k < pass.tables; k += group) {
+      const std::size_t end = pass.tables - k < group ? pass.tables : k + group;
+      for (std::size_t at = 0; at < span; at += W::kColumns) {
+        AddGroup<Type>(pass, k, end, group, start + at, sums + at);
+      }
+    }
+    for (std::size_t at = 0; at < span; at += W::kStep) {
+      Vector sum[Type::kParts];
+      for (std::size_t i = 0; i < Type::kParts; ++i) sum[i] = hn::LoadU(Floats(), sums + at + i * kVector);
+      Type::Store(sum, out + start + at);
+    }
+    if (bias == nullptr) continue;
+    for (std::size_t at = start; at < start + span; ++at) out[at] += bias[at];
+  }
+  return whole;
 }
 
 HWY_INLINE float ToFloat(const char* at, std::size_t bytes) {
@@ -132,21 +197,23 @@ void SumTail(const Pass& pass, std::size_t columns, const float* bias, float* ou
   }
 }
 
-// columns [0, columns) of one token. The first pass asks for whole rows: the others find them in the cache.
+// columns [0, columns) of one token.
 template <class Type>
-HWY_INLINE void SumToken(Pass pass, std::size_t columns, const float* bias, float* out) {
-  // As many sums as fit the registers.
-  constexpr std::size_t kWide = (kVector >= 16 ? 16 : 8) / Type::kParts, kStep = Type::kParts * kVector;
-  std::size_t prefetch = columns * Type::kBytes, at = 0;
+HWY_INLINE void SumToken(Pass pass, std::size_t columns, bool first_token, const float* bias, float* out) {
+  using W = Wide<Type>;
+  constexpr std::size_t kStep = W::kStep;
+  std::size_t at = 0, prefetch = 0;
   const auto advance = [&](std::size_t done) {
     pass.data += done * Type::kBytes;
     at += done;
     if (bias != nullptr) bias += done;
     prefetch = 0;
   };
-  while (columns - at >= kWide * kStep) {
-    SumColumns<Type, kWide>(pass, prefetch, bias, out + at);
-    advance(kWide * kStep);
+  if (columns >= 2 * W::kColumns) advance(SumLongRows<Type>(pass, columns, first_token, bias, out));
+  prefetch = (columns - at) * Type::kBytes;  // the first pass asks for all of it: the others find it in the cache
+  while (columns - at >= W::kColumns) {
+    SumColumns<Type, W::kLoads>(pass, prefetch, bias, out + at);
+    advance(W::kColumns);
   }
   while (columns - at >= 2 * kStep) {
     SumColumns<Type, 2>(pass, prefetch, bias, out + at);
@@ -164,7 +231,7 @@ template <class Type>
 void SumTokens(Pass pass, std::size_t tokens, std::size_t columns, const float* bias, std::size_t out_stride,
                float* out) {
   for (std::size_t n = 0; n < tokens; ++n) {
-    SumToken<Type>(pass, columns, bias, out + n * out_stride);
+    SumToken<Type>(pass, columns, n == 0, bias, out + n * out_stride);
     pass.codes += pass.tables;
     pass.weights += pass.tables;
     pass.known_ahead -= pass.tables;
