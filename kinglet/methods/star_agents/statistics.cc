@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kExamples = 12;
 constexpr double kNarrowGap = 0.05;
+constexpr std::size_t kEnoughVerdicts = 20;
 
 }  // namespace
 
@@ -45,6 +46,10 @@ void RunStatistics::add(const Seed& seed, const SeedOutcome& outcome) {
       pair.gap.add(*one.gap);
       gaps.add(*one.gap);
       duals.add(one.dual);
+    }
+    if (one.shown_first && one.shown_second) {
+      ++judged_both;
+      same_place += *one.shown_first == *one.shown_second && *one.shown_first != Verdict::kTie;
     }
     if (one.pair && (one.shown_first || one.shown_second) && one.judge) {
       ++pair.compared;
@@ -94,6 +99,12 @@ std::vector<std::string> RunStatistics::warnings() const {
   if (verdicts_missing * 20 > judge_calls) {
     result.push_back(fmt::format("the judge gave no verdict in {} of {} calls", verdicts_missing, judge_calls));
   }
+  if (judged_both >= kEnoughVerdicts && same_place * 4 > judged_both * 3) {
+    result.push_back(
+        fmt::format("the judge preferred the same place, whichever answer stood there, in {} of {} "
+                    "comparisons: its verdicts say nothing; take another judge",
+                    same_place, judged_both));
+  }
   return result;
 }
 
@@ -105,6 +116,8 @@ Json RunStatistics::to_json() const {
   json["mean_composite"] = composite.mean();
   json["judge_calls"] = judge_calls;
   json["verdicts_missing"] = verdicts_missing;
+  json["judged_both"] = judged_both;
+  json["same_place"] = same_place;
   json["pairs"] = Json::array();
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const PairStatistics& pair = pairs[i];

@@ -78,6 +78,7 @@ class RunStatistics {
   std::map<std::string, TokenUsage> usage;
   std::array<std::size_t, 3> judge_scores{};  // 0, 0.5, 1
   std::size_t judge_calls = 0, verdicts_missing = 0;
+  std::size_t judged_both = 0, same_place = 0;  // in both orders; of them, the same place won twice
   RunningMean composite;
   Histogram gaps{-0.5, 0.5, 40}, duals{0, 1, 20}, composites{0, 1, 20};
   std::vector<Example> examples;
