@@ -362,7 +362,7 @@ void run(int seeds, int small_steps, int large_steps) {
 }  // namespace kinglet::star_agents::toy
 
 int main(int argc, char** argv) {
-  int seeds = 5, small_steps = 550, large_steps = 1500;
+  int seeds = 5, small_steps = 1500, large_steps = 1500;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--seeds") == 0) seeds = std::atoi(argv[i + 1]);
     if (std::strcmp(argv[i], "--small-steps") == 0) small_steps = std::atoi(argv[i + 1]);
