@@ -1,8 +1,7 @@
 // Does a Memory Layer pay on this processor? One thread, d inputs to d outputs, 8 bits a table:
 //   decode   one token, the layer (hash and look-up) against the engine's bf16 and int8 products and oneDNN's; cold,
 //            walking through a gigabyte of layers, and warm, the same layer again
-//   batch    512 tokens, against oneDNN's fp32, bf16 and int8 products
-// oneDNN's bf16 only where the processor has it.
+//   batch    512 tokens, against oneDNN's fp32, bf16 and int8 products (bf16 only where the processor has it)
 // and how near decode is to the limit, rows of the same length read at random places with nothing else done.
 //   build/bench/memoryformer [--quick]
 #include <algorithm>
