@@ -21,7 +21,7 @@ function(kinglet_use_precompiled target name)
   endif()
 endfunction()
 if(KINGLET_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-  add_compile_options(-fpch-preprocess)  # ccache needs it
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # ccache needs it
 endif()
 
 # For code that is compiled more often than it is hot: tests, commands, orchestration.

@@ -4,10 +4,11 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 # One position-independent mode for everything (CMake would give programs -fPIE), so that libraries, programs and tests
 # can share one precompiled header; and position-independent code may still inline its own functions.
-add_compile_options(-fPIC -fno-semantic-interposition)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fPIC> $<$<COMPILE_LANGUAGE:CXX>:-fno-semantic-interposition>)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 # A precompiled header loads hundreds of MB into g++, whose garbage collector would walk them again and again.
-add_compile_options($<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-expand=400> $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=1000000>)
+add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:--param=ggc-min-expand=400>
+                    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:--param=ggc-min-heapsize=1000000>)
 
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)

@@ -2,12 +2,16 @@
 // run on.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <vector>
 
 #include "kinglet/kernels/memory_layer.h"
+
+#ifdef __CUDACC__
+#define KINGLET_ON_EVERY_DEVICE __host__ __device__  // CUDA kernels take a chunk as it stands here
+#else
+#define KINGLET_ON_EVERY_DEVICE
+#endif
 
 namespace kinglet {
 
@@ -17,14 +21,15 @@ struct MemoryChunk {
   std::uint16_t code = 0;
   Real weight = 0;
 
-  MemoryChunk(const MemoryWeighting& weighting, int bits, const Real* z, Real* slope = nullptr) {
+  KINGLET_ON_EVERY_DEVICE MemoryChunk(const MemoryWeighting& weighting, int bits, const Real* z,
+                                      Real* slope = nullptr) {
     constexpr Real kLargest = 1e4;
     const Real t = static_cast<Real>(weighting.temperature);
     Real p = 1, sum = 0, factor = 2 / t;
     for (int i = 0; i < bits; ++i) {
       if (z[i] >= 0) code = static_cast<std::uint16_t>(code | 1U << i);
       p *= 1 / (1 + std::exp(-factor * std::abs(z[i])));
-      sum += std::min(std::abs(z[i]), kLargest);
+      sum += std::abs(z[i]) > kLargest ? kLargest : std::abs(z[i]);
     }
     if (weighting.score == MemoryScore::kAdaptiveTemperature) {
       factor = 1 / (p * t);

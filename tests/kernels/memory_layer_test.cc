@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/kernels/memory_layer_cases.h"
 #include "tests/kernels/simd_levels.h"
 
 #include "kinglet/base/rng.h"
@@ -22,16 +23,11 @@ namespace {
 
 using testing::ElementsAre;
 using testing_support::at_every_simd_level;
-
-constexpr MemoryScore kScores[] = {MemoryScore::kProb, MemoryScore::kSumProb, MemoryScore::kAdaptiveTemperature,
-                                   MemoryScore::kNone};
-
-std::vector<float> normal(std::int64_t n, std::uint64_t seed) {
-  Rng rng(seed);
-  std::vector<float> x(static_cast<std::size_t>(n));
-  for (float& value : x) value = static_cast<float>(rng.normal());
-  return x;
-}
+using testing_support::kScores;
+using testing_support::largest_difference;
+using testing_support::Layer;
+using testing_support::LayerCase;
+using testing_support::normal;
 
 TEST(MemoryChunk, GoldenWeights) {
   const double z[4] = {0.5, -1.0, 2.0, -0.25};
@@ -239,69 +235,8 @@ TEST(MemoryHash, StatisticsAtInitialisation) {
   }
 }
 
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  double largest = 0, size = 1e-20;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    largest = std::max(largest, static_cast<double>(std::abs(a[i] - b[i])));
-    size = std::max(size, static_cast<double>(std::abs(b[i])));
-  }
-  return largest / size;
-}
-
-struct LayerCase {
-  std::int64_t tokens, tables;
-  int bits;
-  std::int64_t width;
-};
-
-// A layer with its input, and what the reference makes of them.
-struct Layer {
-  explicit Layer(const LayerCase& c, MemoryScore score = MemoryScore::kSumProb)
-      : tokens(c.tokens),
-        shape{c.tables, c.bits, c.width},
-        weighting{score, 0.8},
-        x(normal(tokens * shape.inputs(), 1)),
-        tables(normal(shape.rows() * shape.width, 2)),
-        bias(normal(shape.width, 3)),
-        slope(normal(tokens * shape.width, 4)),
-        codes(static_cast<std::size_t>(tokens * shape.tables)),
-        weights(codes.size()),
-        y(slope.size()),
-        grad_tables(tables.size()),
-        grad_weights(codes.size()),
-        grad_x(x.size()) {
-    if (!x.empty()) x[0] = -0.0F;
-    memory_hash_reference(shape, weighting, tokens, x.data(), codes.data(), weights.data());
-    memory_gather_reference(shape, tables.data(), tokens, codes.data(), weights.data(), bias.data(), y.data());
-    memory_gather_backward_reference(shape, tables.data(), tokens, codes.data(), weights.data(), slope.data(),
-                                     grad_tables.data(), grad_weights.data());
-    memory_hash_backward_reference(shape, weighting, tokens, x.data(), grad_weights.data(), grad_x.data());
-  }
-  std::int64_t tokens;
-  MemoryShape shape;
-  MemoryWeighting weighting;
-  std::vector<float> x, tables, bias, slope;
-  std::vector<std::uint16_t> codes;
-  std::vector<float> weights, y, grad_tables, grad_weights, grad_x;
-};
-
-std::vector<LayerCase> cases() {
-  std::vector<LayerCase> all;
-  for (const std::int64_t tokens : {1, 2, 63, 64, 65}) {
-    for (int bits = 1; bits <= 12; ++bits) {
-      const std::int64_t width = (tokens + bits) % 3 == 0 ? 300 : ((tokens + bits) % 3 == 1 ? 64 : 37);
-      all.push_back({tokens, bits > 8 ? 3 : (bits % 2 == 0 ? 5 : 19), bits, width});
-    }
-  }
-  all.push_back({3, 40, 6, 1031});
-  all.push_back({1, 20, 5, 2048});
-  all.push_back({0, 3, 4, 8});
-  all.push_back({4, 1, 16, 5});
-  return all;
-}
-
 TEST(MemoryLayer, KernelsAreTheReference) {
-  for (const LayerCase& c : cases()) {
+  for (const LayerCase& c : testing_support::layer_cases()) {
     SCOPED_TRACE(testing::Message() << c.tokens << " tokens, " << c.tables << " tables, " << c.bits << " bits, width "
                                     << c.width);
     for (const MemoryScore score : kScores) {
@@ -326,7 +261,7 @@ TEST(MemoryLayer, KernelsAreTheReference) {
 }
 
 TEST(MemoryLayer, EveryLayoutAndTypeIsTheReference) {
-  for (const LayerCase& c : cases()) {
+  for (const LayerCase& c : testing_support::layer_cases()) {
     SCOPED_TRACE(testing::Message() << c.tokens << " tokens, " << c.tables << " tables, " << c.bits << " bits, width "
                                     << c.width);
     const Layer layer(c);
@@ -345,7 +280,7 @@ TEST(MemoryLayer, EveryLayoutAndTypeIsTheReference) {
 }
 
 TEST(MemoryLayer, BackwardIsTheReference) {
-  for (const LayerCase& c : cases()) {
+  for (const LayerCase& c : testing_support::layer_cases()) {
     SCOPED_TRACE(testing::Message() << c.tokens << " tokens, " << c.tables << " tables, " << c.bits << " bits, width "
                                     << c.width);
     const Layer layer(c);

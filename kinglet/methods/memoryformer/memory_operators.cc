@@ -8,6 +8,7 @@
 #include "kinglet/base/error.h"
 #include "kinglet/kernels/memory_gradient.h"
 #include "kinglet/kernels/memory_reference.h"
+#include "kinglet/methods/memoryformer/cuda/memory_operators_cuda.h"
 #include "kinglet/nn/torch.h"
 
 namespace kinglet {
@@ -15,6 +16,12 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
+
+#ifdef KINGLET_CUDA
+constexpr bool kHasCuda = true;
+#else
+constexpr bool kHasCuda = false;
+#endif
 
 std::uint16_t* codes_of(const at::Tensor& codes) {
   return reinterpret_cast<std::uint16_t*>(codes.data_ptr<std::int16_t>());
@@ -43,7 +50,13 @@ struct Hashed {
 Hashed hash_tokens(const at::Tensor& x, std::int64_t tables, int bits, const MemoryWeighting& weighting) {
   const MemoryShape shape{tables, bits, 0};
   const std::int64_t tokens = x.size(0);
-  Hashed made{at::empty({tokens, tables}, x.options()), at::empty({tokens, tables}, at::kShort), -1};
+  Hashed made{at::empty({tokens, tables}, x.options()), at::empty({tokens, tables}, x.options().dtype(at::kShort)), -1};
+  if constexpr (kHasCuda) {
+    if (x.is_cuda()) {
+      cuda::hash_on_gpu(shape, weighting, x, made.codes, made.weights);
+      return made;
+    }
+  }
   if (x.scalar_type() == at::kDouble) {
     memory_hash_reference(shape, weighting, tokens, x.data_ptr<double>(), codes_of(made.codes),
                           made.weights.data_ptr<double>());
@@ -60,8 +73,7 @@ class HashFunction : public torch::autograd::Function<HashFunction> {
  public:
   static tensor_list forward(AutogradContext* context, const at::Tensor& x, std::int64_t tables, std::int64_t bits,
                              std::int64_t score, double temperature) {
-    const Hashed made =
-        hash_tokens(x, tables, static_cast<int>(bits), {static_cast<MemoryScore>(score), temperature});
+    const Hashed made = hash_tokens(x, tables, static_cast<int>(bits), {static_cast<MemoryScore>(score), temperature});
     const at::Tensor strange = at::full({1}, made.first_nan, at::kLong);
     context->save_for_backward({x});
     context->saved_data["tables"] = tables;
@@ -77,6 +89,9 @@ class HashFunction : public torch::autograd::Function<HashFunction> {
     const MemoryShape shape{context->saved_data["tables"].toInt(),
                             static_cast<int>(context->saved_data["bits"].toInt()), 0};
     const MemoryWeighting weighting = weighting_of(context);
+    if constexpr (kHasCuda) {
+      if (x.is_cuda()) return {cuda::hash_backward_on_gpu(shape, weighting, x, slope), {}, {}, {}, {}};
+    }
     const at::Tensor grad_x = at::empty_like(x);
     if (x.scalar_type() == at::kDouble) {
       memory_hash_backward_reference(shape, weighting, x.size(0), x.data_ptr<double>(), slope.data_ptr<double>(),
@@ -101,6 +116,9 @@ at::Tensor sparse_rows(const TokensByRow& by_row, const at::Tensor& values, std:
 at::Tensor sum_rows(const at::Tensor& weights, const at::Tensor& rows, const at::Tensor& bias, const at::Tensor& codes,
                     int bits) {
   const MemoryShape shape{codes.size(1), bits, rows.size(1)};
+  if constexpr (kHasCuda) {
+    if (weights.is_cuda()) return cuda::gather_on_gpu(shape, rows, codes, weights, bias);
+  }
   const std::int64_t tokens = codes.size(0);
   const at::Tensor y = at::empty({tokens, shape.width}, weights.options());
   const bool has_bias = bias.defined() && bias.numel() > 0;
@@ -113,6 +131,42 @@ at::Tensor sum_rows(const at::Tensor& weights, const at::Tensor& rows, const at:
                   has_bias ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>());
   }
   return y;
+}
+
+struct LookupGradient {
+  at::Tensor rows, weights;  // weights: undefined unless asked for
+};
+
+LookupGradient lookup_gradient(const MemoryShape& shape, const at::Tensor& rows, const at::Tensor& codes,
+                               const at::Tensor& weights, const at::Tensor& slope, bool sparse, bool with_weights) {
+  TORCH_CHECK(rows.scalar_type() == weights.scalar_type(), "tables of ", rows.scalar_type(), " cannot be trained");
+  LookupGradient gradient;
+  if constexpr (kHasCuda) {
+    if (weights.is_cuda()) {
+      gradient.rows = cuda::row_gradient_on_gpu(shape, codes, weights, slope, sparse);
+      if (with_weights) gradient.weights = cuda::weight_gradient_on_gpu(shape, rows, codes, slope);
+      return gradient;
+    }
+  }
+  const std::int64_t tokens = codes.size(0);
+  if (weights.scalar_type() == at::kDouble) {
+    gradient.rows = at::zeros_like(rows);
+    const at::Tensor dots = at::empty_like(weights);
+    memory_gather_backward_reference(shape, rows.data_ptr<double>(), tokens, codes_of(codes),
+                                     weights.data_ptr<double>(), slope.data_ptr<double>(),
+                                     gradient.rows.data_ptr<double>(), dots.data_ptr<double>());
+    if (with_weights) gradient.weights = dots;
+    return gradient;
+  }
+  if (with_weights) gradient.weights = at::empty_like(weights);
+  const TokensByRow by_row(shape, tokens, codes_of(codes));
+  const auto read = static_cast<std::int64_t>(by_row.rows().size());
+  const at::Tensor values = sparse ? at::empty({read, shape.width}) : at::zeros_like(rows);
+  memory_gather_backward(shape, by_row, rows.data_ptr<float>(), weights.data_ptr<float>(), slope.data_ptr<float>(),
+                         !sparse, values.data_ptr<float>(),
+                         with_weights ? gradient.weights.data_ptr<float>() : nullptr);
+  gradient.rows = sparse ? sparse_rows(by_row, values, rows.size(0)) : values;
+  return gradient;
 }
 
 class LookupFunction : public torch::autograd::Function<LookupFunction> {
@@ -133,29 +187,12 @@ class LookupFunction : public torch::autograd::Function<LookupFunction> {
     const auto saved = context->get_saved_variables();
     const at::Tensor &weights = saved[0], &rows = saved[1], &codes = saved[2], slope = gradients[0].contiguous();
     const MemoryShape shape{codes.size(1), static_cast<int>(context->saved_data["bits"].toInt()), rows.size(1)};
-    const std::int64_t tokens = codes.size(0);
-    at::Tensor grad_rows, grad_weights, grad_bias;
-    if (context->saved_data["needs_weights"].toBool()) grad_weights = at::empty_like(weights);
-    if (weights.scalar_type() == at::kDouble) {
-      grad_rows = at::zeros_like(rows);
-      at::Tensor dots = at::empty_like(weights);
-      memory_gather_backward_reference(shape, rows.data_ptr<double>(), tokens, codes_of(codes),
-                                       weights.data_ptr<double>(), slope.data_ptr<double>(),
-                                       grad_rows.data_ptr<double>(), dots.data_ptr<double>());
-      if (grad_weights.defined()) grad_weights = dots;
-    } else {
-      TORCH_CHECK(rows.scalar_type() == at::kFloat, "tables of ", rows.scalar_type(), " cannot be trained");
-      const TokensByRow by_row(shape, tokens, codes_of(codes));
-      const bool sparse = context->saved_data["sparse"].toBool();
-      const auto read = static_cast<std::int64_t>(by_row.rows().size());
-      at::Tensor values = sparse ? at::empty({read, shape.width}) : at::zeros_like(rows);
-      memory_gather_backward(shape, by_row, rows.data_ptr<float>(), weights.data_ptr<float>(), slope.data_ptr<float>(),
-                             !sparse, values.data_ptr<float>(),
-                             grad_weights.defined() ? grad_weights.data_ptr<float>() : nullptr);
-      grad_rows = sparse ? sparse_rows(by_row, values, rows.size(0)) : values;
-    }
+    const bool sparse = context->saved_data["sparse"].toBool(),
+               with_weights = context->saved_data["needs_weights"].toBool();
+    const LookupGradient gradient = lookup_gradient(shape, rows, codes, weights, slope, sparse, with_weights);
+    at::Tensor grad_bias;
     if (context->saved_data["has_bias"].toBool()) grad_bias = slope.sum(0);
-    return {grad_weights, grad_rows, grad_bias, {}, {}, {}};
+    return {gradient.weights, gradient.rows, grad_bias, {}, {}, {}};
   }
 };
 
@@ -172,7 +209,9 @@ MemoryCodes memory_codes(const at::Tensor& x, std::int64_t tables, int bits, con
                          std::string_view where) {
   TORCH_CHECK(x.dim() >= 1 && x.size(-1) == tables * bits, "memory layer: input ", x.sizes(), " for ", tables,
               " tables of ", bits, " bits");
-  const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  TORCH_CHECK(x.is_cpu() || (kHasCuda && x.is_cuda()), "memory layer: a tensor of ", x.device(),
+              kHasCuda ? "" : "; this Kinglet was built without CUDA");
+  const at::ScalarType type = x.scalar_type() == at::kDouble && x.is_cpu() ? at::kDouble : at::kFloat;
   const at::Tensor rows = x.to(type).reshape({-1, x.size(-1)}).contiguous();
   Hashed made;
   if (wants_gradient({&rows})) {
@@ -195,6 +234,8 @@ at::Tensor memory_lookup(const MemoryCodes& codes, const at::Tensor& rows, const
               "memory layer: tables ", rows.sizes(), " for ", codes.codes.size(1), " tables of ", bits, " bits");
   TORCH_CHECK(rows.scalar_type() == codes.weights.scalar_type() || rows.scalar_type() == at::kBFloat16,
               "memory layer: tables of ", rows.scalar_type(), ", weights of ", codes.weights.scalar_type());
+  TORCH_CHECK(rows.device() == codes.weights.device(), "memory layer: tables on ", rows.device(), ", input on ",
+              codes.weights.device());
   if (!wants_gradient({&codes.weights, &rows, &bias})) return sum_rows(codes.weights, rows, bias, codes.codes, bits);
   const at::Tensor added = bias.defined() ? bias : at::empty({0}, codes.weights.options());
   return LookupFunction::apply(codes.weights, rows, added, codes.codes, static_cast<std::int64_t>(bits),
@@ -203,8 +244,9 @@ at::Tensor memory_lookup(const MemoryCodes& codes, const at::Tensor& rows, const
 
 at::Tensor memory_lookup(const MemoryCodes& codes, const MemoryShape& shape, const ConstTables& tables,
                          const at::Tensor& bias) {
-  TORCH_CHECK(codes.weights.scalar_type() == at::kFloat && codes.codes.size(1) == shape.tables,
-              "memory layer: packed tables of another shape");
+  TORCH_CHECK(
+      codes.weights.scalar_type() == at::kFloat && codes.weights.is_cpu() && codes.codes.size(1) == shape.tables,
+      "memory layer: packed tables of another shape");
   const at::Tensor y = at::empty({codes.codes.size(0), shape.width}, at::kFloat);
   memory_gather(shape, tables, codes.codes.size(0), codes_of(codes.codes), codes.weights.data_ptr<float>(),
                 bias.defined() ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>());

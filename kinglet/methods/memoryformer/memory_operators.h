@@ -1,5 +1,5 @@
 // The Memory Layer as tensor operators with autograd (kernels/memory_layer.h). Deterministic; no rows are gathered into
-// a tensor of their own.
+// a tensor of their own. Tensors of a GPU are taken where Kinglet was built with CUDA (KINGLET_CUDA).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct MemoryCodes {
 };
 
 // x: [..., tables * bits] of any layout; half types are computed in fp32, doubles by the plain loops.
-// A NaN raises Error (failed) that names `where` and the token.
+// A NaN raises Error (failed) that names `where` and the token. On a GPU nobody waits for that answer: its weight is
+// NaN, and so is what is looked up with it. Doubles are computed in fp32 there.
 MemoryCodes memory_codes(const at::Tensor& x, std::int64_t tables, int bits, const MemoryWeighting& weighting,
                          std::string_view where);
 
