@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
 
 #include <sys/mman.h>
@@ -24,20 +25,45 @@ void* allocate_huge(std::size_t bytes) {
   return memory;
 }
 
-// One row into its place; padding is left as it is.
-void convert_row(const float* row, std::int64_t n, DType dtype, float inverse_scale, void* to) {
+// Part of a row into its place.
+void convert(const float* from, std::int64_t n, DType dtype, float inverse_scale, void* to) {
   switch (dtype) {
     case DType::kF32:
-      std::memcpy(to, row, static_cast<std::size_t>(n) * sizeof(float));
+      std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
       return;
     case DType::kBF16:
-      for (std::int64_t i = 0; i < n; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_bfloat16(row[i]);
+      for (std::int64_t i = 0; i < n; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_bfloat16(from[i]);
       return;
     default:
       for (std::int64_t i = 0; i < n; ++i) {
-        static_cast<std::int8_t*>(to)[i] = static_cast<std::int8_t>(std::lrint(row[i] * inverse_scale));
+        static_cast<std::int8_t*>(to)[i] = static_cast<std::int8_t>(std::lrint(from[i] * inverse_scale));
       }
   }
+}
+
+// n numbers of F32 or BF16 at any address.
+void widen(const char* from, std::int64_t n, DType dtype, float* to) {
+  if (dtype == DType::kF32) {
+    std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
+    return;
+  }
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::uint16_t bits;
+    std::memcpy(&bits, from + 2 * i, sizeof(bits));
+    to[i] = bfloat16_to_float(bits);
+  }
+}
+
+// Of the magnitudes; NaN when one of them is no finite number.
+float largest_of(const float* values, std::int64_t n) {
+  float largest = 0.0F;
+  bool finite = true;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float size = std::abs(values[i]);
+    finite = finite && size <= std::numeric_limits<float>::max();
+    largest = std::max(largest, size);
+  }
+  return finite ? largest : std::numeric_limits<float>::quiet_NaN();
 }
 
 }  // namespace
@@ -45,35 +71,75 @@ void convert_row(const float* row, std::int64_t n, DType dtype, float inverse_sc
 void PackedTables::Free::operator()(void* memory) const { std::free(memory); }
 
 PackedTables::PackedTables(const MemoryShape& shape, const float* rows, DType dtype, TableLayout layout)
-    : dtype_(dtype), layout_(layout) {
+    : PackedTables(shape, ConstTables{rows, DType::kF32, TableLayout::kRows, nullptr}, dtype, layout) {}
+
+PackedTables::PackedTables(const MemoryShape& shape, const ConstTables& from, DType dtype, TableLayout layout)
+    : shape_(shape), dtype_(dtype), layout_(layout) {
   assert(dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kI8);
+  assert(from.layout == TableLayout::kRows &&
+         (from.dtype == DType::kF32 || from.dtype == DType::kBF16 || from.dtype == dtype));
   const bool blocked = layout == TableLayout::kColumnBlocks;
-  const std::int64_t piece = blocked ? kColumnBlock : shape.width;
-  const std::int64_t pieces = blocked ? (shape.width + piece - 1) / piece : 1;
-  const std::size_t item = item_size(dtype);
-  bytes_ = static_cast<std::size_t>(pieces * shape.rows() * piece) * item;
+  const std::int64_t columns = blocked ? (shape.width + kColumnBlock - 1) / kColumnBlock * kColumnBlock : shape.width;
+  bytes_ = static_cast<std::size_t>(shape.rows() * columns) * item_size(dtype);
   data_.reset(allocate_huge(bytes_));
   if (dtype == DType::kI8) scales_.resize(static_cast<std::size_t>(shape.rows()));
   parallel_ranges(shape.rows(), 1 + (1 << 16) / (1 + shape.width), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      const float* const row = rows + r * shape.width;
-      float inverse = 1.0F;
-      if (dtype == DType::kI8) {
-        float largest = 0.0F;
-        for (std::int64_t i = 0; i < shape.width; ++i) largest = std::max(largest, std::abs(row[i]));
-        scales_[static_cast<std::size_t>(r)] = largest / 127.0F;
-        inverse = largest > 0.0F ? 127.0F / largest : 0.0F;
+    std::vector<float> wide(static_cast<std::size_t>(shape_.width));
+    for (std::int64_t row = begin; row < end; ++row) {
+      if (from.dtype == dtype_) {
+        copy_row(row, from);
+        continue;
       }
-      for (std::int64_t p = 0; p < pieces; ++p) {
-        char* const to =
-            static_cast<char*>(data_.get()) + static_cast<std::size_t>((p * shape.rows() + r) * piece) * item;
-        const std::int64_t n = std::min(piece, shape.width - p * piece);
-        convert_row(row + p * piece, n, dtype, inverse, to);
-        if (n < piece)
-          std::memset(to + static_cast<std::size_t>(n) * item, 0, static_cast<std::size_t>(piece - n) * item);
-      }
+      const std::size_t offset = static_cast<std::size_t>(row * shape_.width) * item_size(from.dtype);
+      widen(static_cast<const char*>(from.data) + offset, shape_.width, from.dtype, wide.data());
+      set_row(row, wide.data());
     }
   });
+}
+
+// Calls piece(first column, columns, place) for the parts of a row, and clears what pads the last one.
+template <typename Piece>
+void PackedTables::set_pieces(std::int64_t row, const Piece& piece) {
+  const std::size_t item = item_size(dtype_);
+  const std::int64_t columns = layout_ == TableLayout::kColumnBlocks ? kColumnBlock : shape_.width;
+  for (std::int64_t first = 0; first < shape_.width; first += columns) {
+    const std::int64_t block = first / columns, n = std::min(columns, shape_.width - first);
+    char* const to =
+        static_cast<char*>(data_.get()) + static_cast<std::size_t>((block * shape_.rows() + row) * columns) * item;
+    piece(first, n, to);
+    std::memset(to + static_cast<std::size_t>(n) * item, 0, static_cast<std::size_t>(columns - n) * item);
+  }
+}
+
+void PackedTables::set_row(std::int64_t row, const float* values) {
+  float inverse = 1.0F;
+  if (dtype_ == DType::kI8) {
+    const float largest = largest_of(values, shape_.width);
+    scales_[static_cast<std::size_t>(row)] = largest / 127.0F;
+    inverse = largest > 0.0F ? 127.0F / largest : 0.0F;
+    if (std::isnan(largest)) {
+      set_pieces(row, [](std::int64_t, std::int64_t n, char* to) { std::memset(to, 0, static_cast<std::size_t>(n)); });
+      return;
+    }
+  }
+  set_pieces(row,
+             [&](std::int64_t first, std::int64_t n, char* to) { convert(values + first, n, dtype_, inverse, to); });
+}
+
+void PackedTables::copy_row(std::int64_t row, const ConstTables& from) {
+  const std::size_t item = item_size(dtype_);
+  const char* const values = static_cast<const char*>(from.data) + static_cast<std::size_t>(row * shape_.width) * item;
+  if (dtype_ == DType::kI8) scales_[static_cast<std::size_t>(row)] = from.scales[row];
+  set_pieces(row, [&](std::int64_t first, std::int64_t n, char* to) {
+    std::memcpy(to, values + static_cast<std::size_t>(first) * item, static_cast<std::size_t>(n) * item);
+  });
+}
+
+void PackedTables::reverse_bits() {
+  assert(layout_ == TableLayout::kRows);
+  reverse_table_bits(shape_.tables, shape_.bits, static_cast<std::size_t>(shape_.width) * item_size(dtype_),
+                     data_.get());
+  if (dtype_ == DType::kI8) reverse_table_bits(shape_.tables, shape_.bits, sizeof(float), scales_.data());
 }
 
 ConstTables PackedTables::view() const {

@@ -29,18 +29,29 @@ struct ConstTables {
 void memory_gather(const MemoryShape& shape, const ConstTables& tables, std::int64_t tokens, const std::uint16_t* codes,
                    const float* weights, const float* bias, float* out);
 
-// A copy of fp32 tables [tables][2^bits][width] in another number type or layout, for use without training. I8 rows are
-// absmax / 127 with one factor a row. Memory is aligned for huge pages.
+// A copy of tables in another number type or layout, for use without training. I8 rows are absmax / 127 with one factor
+// a row; a row with a number that is not finite has the factor NaN. Memory is aligned for huge pages.
 class PackedTables {
  public:
+  // rows: fp32 [tables][2^bits][width]
   PackedTables(const MemoryShape& shape, const float* rows, DType dtype, TableLayout layout);
+  // from: rows of F32 or BF16, or of `dtype` itself; its data may be unaligned.
+  PackedTables(const MemoryShape& shape, const ConstTables& from, DType dtype, TableLayout layout);
   ConstTables view() const;
   std::size_t bytes() const { return bytes_ + scales_.size() * sizeof(float); }
+  // As reverse_table_bits() below; of the layout kRows.
+  void reverse_bits();
 
  private:
+  void set_row(std::int64_t row, const float* values);
+  void copy_row(std::int64_t row, const ConstTables& from);
+  template <typename Piece>
+  void set_pieces(std::int64_t row, const Piece& piece);
+
   struct Free {
     void operator()(void* memory) const;
   };
+  MemoryShape shape_;
   DType dtype_;
   TableLayout layout_;
   std::size_t bytes_ = 0;
