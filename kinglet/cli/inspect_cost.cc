@@ -12,7 +12,7 @@ namespace kinglet::cli {
 
 void print_model_cost(const std::string& path, std::int64_t tokens, bool json) {
   const ModelCost cost = read_model_cost(path, tokens);
-  const double token_bytes = (cost.elements_a_token + cost.head_elements) * cost.element_bytes;
+  const double token_bytes = cost.layer_bytes_a_token + cost.head_bytes();
   if (json) {
     print_json({{"model_type", cost.model_type},
                 {"tokens", cost.tokens},
@@ -22,10 +22,10 @@ void print_model_cost(const std::string& path, std::int64_t tokens, bool json) {
                 {"head_multiply_adds", cost.head},
                 {"total_multiply_adds", cost.total()},
                 {"parameters", cost.parameters},
-                {"parameter_bytes", static_cast<double>(cost.parameters) * cost.element_bytes},
+                {"parameter_bytes", cost.bytes},
                 {"table_elements", cost.table_elements},
-                {"table_bytes", static_cast<double>(cost.table_elements) * cost.element_bytes},
-                {"block_bytes_a_token", cost.elements_a_token * cost.element_bytes},
+                {"table_bytes", cost.table_bytes},
+                {"block_bytes_a_token", cost.layer_bytes_a_token},
                 {"bytes_a_token", token_bytes}});
     return;
   }
@@ -36,12 +36,13 @@ void print_model_cost(const std::string& path, std::int64_t tokens, bool json) {
   const auto bytes = [](double value) {
     return value < 1e9 ? fmt::format("{:.2f} MB", value * 1e-6) : fmt::format("{:.2f} GB", value * 1e-9);
   };
-  line("model", fmt::format("{}, {} layers, {:.1f} M parameters, {} ({:.0f} bytes an element)", cost.model_type,
-                            cost.layers, static_cast<double>(cost.parameters) * 1e-6,
-                            bytes(static_cast<double>(cost.parameters) * cost.element_bytes), cost.element_bytes));
+  line("model",
+       fmt::format("{}, {} layers, {:.1f} M parameters, {} ({:.0f} bytes an element)", cost.model_type, cost.layers,
+                   static_cast<double>(cost.parameters) * 1e-6, bytes(cost.bytes), cost.element_bytes));
   if (cost.table_elements > 0) {
-    line("tables", fmt::format("{:.1f} M elements, {}", static_cast<double>(cost.table_elements) * 1e-6,
-                               bytes(static_cast<double>(cost.table_elements) * cost.element_bytes)));
+    const std::string kind = cost.table_element_bytes == 1.0 ? " (int8, a factor a row)" : "";
+    line("tables", fmt::format("{:.1f} M elements, {}{}", static_cast<double>(cost.table_elements) * 1e-6,
+                               bytes(cost.table_bytes), kind));
   }
   line("multiply-adds", fmt::format("of {} tokens", cost.tokens));
   line("  a layer", giga(cost.block) + (cost.table_elements > 0 ? " (hashes and table rows)" : " (projections)"));
@@ -49,8 +50,8 @@ void print_model_cost(const std::string& path, std::int64_t tokens, bool json) {
   line("  all layers", giga(static_cast<double>(cost.layers) * (cost.block + cost.attention)));
   line("  head", giga(cost.head));
   line("bytes read a token", bytes(token_bytes));
-  line("  layers", bytes(cost.elements_a_token * cost.element_bytes));
-  line("  head", bytes(cost.head_elements * cost.element_bytes));
+  line("  layers", bytes(cost.layer_bytes_a_token));
+  line("  head", bytes(cost.head_bytes()));
 }
 
 }  // namespace kinglet::cli

@@ -1,9 +1,8 @@
 // kinglet memoryformer: models of look-up tables from other files, and in smaller number types.
-#include "kinglet/cli/memoryformer_options.h"
-
 #include <memory>
 
 #include "kinglet/cli/command.h"
+#include "kinglet/cli/memoryformer_options.h"
 #include "kinglet/cli/torch_module.h"
 
 namespace kinglet::cli {
@@ -20,8 +19,10 @@ CLI::App* add_task(CLI::App& parent, const std::shared_ptr<MemoryFormerCommand>&
   });
   command->add_option("folder", options->input, "The model")->required()->type_name("FOLDER");
   command->add_option("--out", options->output, "The folder to write")->required()->type_name("FOLDER");
-  command->add_option("--dtype", options->dtype, "Number type of tables and matrices in the file")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
+  command
+      ->add_option("--dtype", options->dtype,
+                   "Number type of tables and matrices in the file; int8: of the tables, for use alone")
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
       ->capture_default_str();
   command->add_flag("--overwrite", options->overwrite, "Replace a model that is there");
   return command;
@@ -45,8 +46,8 @@ void add_memoryformer_command(CLI::App& app, const Globals& globals) {
   import->add_option("--tokenizer", options->tokenizer, "A folder whose tokenizer files are put beside the model")
       ->type_name("FOLDER");
   add_task(*command, options, Task::kPack, "pack",
-           "Write a model with tables of half the bytes; --dtype int8 of generate and serve packs while loading",
-           "kinglet memoryformer pack my-run/model --out my-model-bf16", globals);
+           "Write a model with tables of half the bytes, or with int8 of a quarter",
+           "kinglet memoryformer pack my-run/model --dtype int8 --out my-model-int8", globals);
 }
 
 }  // namespace kinglet::cli

@@ -9,8 +9,8 @@ namespace kinglet::cli {
 struct MemoryFormerCommand {
   enum class Task { kImport, kPack };
   Task task = Task::kPack;
-  std::string input, output;  // folders
-  std::string dtype = "bf16";  // of the matrices and tables in the written file: fp32, bf16
+  std::string input, output;   // folders
+  std::string dtype = "bf16";  // in the written file: fp32, bf16; int8: of the tables, beside bf16
   bool overwrite = false;
   // Of import: what the authors' files do not say.
   std::int64_t heads = 8, max_positions = 2048;

@@ -26,7 +26,7 @@ Json json_of(const std::vector<ChatMessage>& messages) {
 
 LocalScorer::LocalScorer(const ScorerOptions& options)
     : options_(options),
-      decoder_(load_decoder(options.model)),
+      decoder_(load_decoder(options.model, WeightType::kFloat32, LoadPurpose::kUse)),
       tokenizer_(Tokenizer::load(options.model)),
       template_(options.plain ? std::nullopt : ChatTemplate::load(options.model)),
       window_(std::min(options.window, static_cast<std::size_t>(decoder_->config().max_positions))),

@@ -10,6 +10,7 @@
 #include "kinglet/base/progress.h"
 #include "kinglet/cli/memoryformer_options.h"
 #include "kinglet/cli/torch_module.h"
+#include "kinglet/methods/memoryformer/file_tables.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
 #include "kinglet/methods/memoryformer/official.h"
 #include "kinglet/models/decoder/model_folder.h"
@@ -29,7 +30,9 @@ std::shared_ptr<Decoder> read_memory_model(const MemoryFormerCommand& options) {
     settings.max_positions = options.max_positions;
     return load_official_memoryformer(options.input, settings);
   }
-  auto decoder = load_decoder(options.input, WeightType::kAsStored);
+  // For int8 the tables are rounded from where they lie in the file: a model may be larger than the memory.
+  const LoadPurpose purpose = options.dtype == "int8" ? LoadPurpose::kUse : LoadPurpose::kTraining;
+  auto decoder = load_decoder(options.input, WeightType::kAsStored, purpose);
   if (memoryformer_config_of(*decoder) == nullptr) {
     throw bad_input(options.input, "is no MemoryFormer", "kinglet inspect --cost says what it is");
   }
@@ -53,6 +56,15 @@ void check_place(const MemoryFormerCommand& options) {
   }
 }
 
+void write_memory_model(const fs::path& folder, const Decoder& decoder, const MemoryFormerCommand& options) {
+  if (options.dtype == "int8") {
+    check_trainable(*memoryformer_config_of(decoder), options.input);
+    save_with_int8_tables(folder, decoder);
+  } else {
+    save_decoder(folder, decoder, options.dtype == "bf16" ? "bfloat16" : "float32");
+  }
+}
+
 std::uint64_t bytes_of_weights(const fs::path& folder) {
   std::uint64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(folder)) {
@@ -70,12 +82,15 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_memoryformer(
   using namespace kinglet::cli;
   check_place(options);
   share_torch_threads();
-  register_memoryformer();
+  TableUse once;
+  once.place = TablePlace::kFile;
+  once.once = true;
+  register_memoryformer(once);
   const auto decoder = read_memory_model(options);
   const fs::path tokenizer = tokenizer_beside(options);
   if (!tokenizer.empty()) Tokenizer::load(tokenizer);
   AtomicFolder folder(options.output);
-  save_decoder(folder.temporary(), *decoder, options.dtype == "bf16" ? "bfloat16" : "float32");
+  write_memory_model(folder.temporary(), *decoder, options);
   if (!tokenizer.empty()) copy_tokenizer_files(tokenizer, folder.temporary());
   folder.commit_replacing();
   const MemoryFormerConfig& config = *memoryformer_config_of(*decoder);

@@ -177,6 +177,12 @@ MemoryFormerConfig parse_memoryformer_config(std::string_view text, std::string_
     throw bad_input(where, fmt::format("bit_order '{}' is not known", order), "known are lsb and msb");
   }
   config.lowest_bit_first = order == "lsb";
+  // Files of before there were int8 tables do not say it.
+  const std::string tables_dtype = fields.text("tables_dtype", "float");
+  if (tables_dtype != "float" && tables_dtype != "int8") {
+    throw bad_input(where, fmt::format("tables_dtype '{}' is not known", tables_dtype), "known are float and int8");
+  }
+  config.int8_tables = tables_dtype == "int8";
   config.dtype = fields.text("torch_dtype", "float32");
   config.bos = fields.ids("bos_token_id");
   config.eos = fields.ids("eos_token_id");
@@ -207,6 +213,7 @@ std::string to_config_json(const MemoryFormerConfig& config) {
                       {"score", memory_score_name(config.weighting.score)},
                       {"temperature", config.weighting.temperature},
                       {"bit_order", config.lowest_bit_first ? "lsb" : "msb"},
+                      {"tables_dtype", config.int8_tables ? "int8" : "float"},
                       {"norm_outer", outer_norm_name(config.outer_norm)},
                       {"rotary_pct", config.rotary_part},
                       {"rotary_emb_base", config.rotary_theta},
@@ -219,6 +226,12 @@ std::string to_config_json(const MemoryFormerConfig& config) {
   add_ids("bos_token_id", config.bos);
   add_ids("eos_token_id", config.eos);
   return out.dump(2) + "\n";
+}
+
+void check_trainable(const MemoryFormerConfig& config, std::string_view where) {
+  if (!config.int8_tables) return;
+  throw bad_input(where, "its tables are int8: they are for use, and cannot be trained or saved as others",
+                  "take the model that it was packed from");
 }
 
 DecoderConfig decoder_config(const MemoryFormerConfig& config) {

@@ -32,9 +32,10 @@ struct MemoryFormerConfig {
   MemoryWeighting weighting{MemoryScore::kSumProb, 1.0};
   OuterNorm outer_norm = OuterNorm::kRms;
   bool lowest_bit_first = true;  // how the tables of the file are ordered; in memory it is so always
+  bool int8_tables = false;      // in the file: int8 rows with a factor each, which cannot be trained
   double rotary_part = 0.25;     // of each head
   double rotary_theta = 10000.0;
-  std::string dtype = "float32";
+  std::string dtype = "float32";  // of what is stored, but for int8 tables
   std::vector<std::int64_t> bos, eos;
 
   std::int64_t tables() const { return hidden_size / bits; }
@@ -60,6 +61,9 @@ void check_memoryformer(const MemoryFormerConfig& config, std::string_view where
 MemoryFormerConfig parse_memoryformer_config(std::string_view json, std::string_view where);
 MemoryFormerConfig read_memoryformer_config(const std::filesystem::path& folder);
 std::string to_config_json(const MemoryFormerConfig& config);
+
+// Raises Error (bad input) naming `where` for int8 tables.
+void check_trainable(const MemoryFormerConfig& config, std::string_view where);
 
 // What the decoder itself needs to know: a GPT-NeoX with sequential residual.
 DecoderConfig decoder_config(const MemoryFormerConfig& config);

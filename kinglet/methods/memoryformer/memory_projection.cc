@@ -4,9 +4,10 @@
 
 namespace kinglet {
 
-MemoryProjection::MemoryProjection(const MemoryShape& shape, const MemoryWeighting& weighting, std::string place)
+MemoryProjection::MemoryProjection(const MemoryShape& shape, const MemoryWeighting& weighting, std::string place,
+                                   bool with_tables)
     : shape_(shape), weighting_(weighting), place_(std::move(place)) {
-  tables = register_parameter("tables", at::empty({shape.rows(), shape.width}));
+  tables = register_parameter("tables", at::empty({with_tables ? shape.rows() : 0, shape.width}), with_tables);
   bias = register_parameter("bias", at::empty({shape.width}));
 }
 
@@ -18,8 +19,8 @@ MemoryCodes MemoryProjection::hash(const at::Tensor& x) const {
 }
 
 at::Tensor MemoryProjection::look_up(const MemoryCodes& codes, at::IntArrayRef input_sizes) const {
-  const at::Tensor y = packed_ ? memory_lookup(codes, shape_, packed_->view(), bias)
-                               : memory_lookup(codes, tables, bias, shape_.bits, sparse_gradient_);
+  const at::Tensor y = given_.owner ? memory_lookup(codes, shape_, given_.view, bias)
+                                    : memory_lookup(codes, tables, bias, shape_.bits, sparse_gradient_);
   auto sizes = input_sizes.vec();
   sizes.back() = shape_.width;
   return y.view(sizes);
@@ -42,25 +43,41 @@ void MemoryProjection::record(const at::Tensor& x) const {
   usage.sum_of_p += codes.weights.sum(at::kDouble).item<double>();
 }
 
-void MemoryProjection::pack(DType dtype, TableLayout layout) {
-  const at::NoGradGuard no_grad;
-  TORCH_CHECK(!packed_, place_, " is packed already");
-  const at::Tensor rows = tables.to(at::kFloat).contiguous();
-  packed_ = std::make_shared<const PackedTables>(shape_, rows.data_ptr<float>(), dtype, layout);
+void MemoryProjection::use_tables(ReadOnlyTables given) {
+  TORCH_CHECK(given.owner && given.view.data != nullptr, place_, " is given no tables");
+  given_ = std::move(given);
   tables.requires_grad_(false);
   tables.set_data(at::empty({0, shape_.width}));
 }
 
+ConstTables MemoryProjection::table_view() const {
+  if (given_.owner) return given_.view;
+  const at::ScalarType type = tables.scalar_type();
+  TORCH_CHECK(tables.size(0) == shape_.rows() && tables.is_contiguous(), place_, " has no tables");
+  TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, place_, " has tables of ", type);
+  return {tables.data_ptr(), type == at::kFloat ? DType::kF32 : DType::kBF16};
+}
+
+void MemoryProjection::pack(DType dtype, TableLayout layout) {
+  const ConstTables from = table_view();
+  TORCH_CHECK(from.layout == TableLayout::kRows && (from.dtype != DType::kI8 || dtype == DType::kI8), place_,
+              " is packed already");
+  auto packed = std::make_shared<const PackedTables>(shape_, from, dtype, layout);
+  const ConstTables view = packed->view();
+  use_tables({view, std::move(packed)});
+}
+
 void MemoryProjection::round_to_int8() {
-  if (!packed_) pack(DType::kI8, TableLayout::kRows);
+  const ConstTables from = table_view();
+  if (from.dtype != DType::kI8 && from.layout == TableLayout::kRows) pack(DType::kI8, TableLayout::kRows);
 }
 
 MemoryAttention::MemoryAttention(const nn::SelfAttentionSettings& settings, const MemoryShape& shape,
-                                 const MemoryWeighting& weighting, const std::string& place)
+                                 const MemoryWeighting& weighting, const std::string& place, bool with_tables)
     : settings_(settings),
-      q_(register_module("q", std::make_shared<MemoryProjection>(shape, weighting, place))),
-      k_(register_module("k", std::make_shared<MemoryProjection>(shape, weighting, place))),
-      v_(register_module("v", std::make_shared<MemoryProjection>(shape, weighting, place))) {}
+      q_(register_module("q", std::make_shared<MemoryProjection>(shape, weighting, place, with_tables))),
+      k_(register_module("k", std::make_shared<MemoryProjection>(shape, weighting, place, with_tables))),
+      v_(register_module("v", std::make_shared<MemoryProjection>(shape, weighting, place, with_tables))) {}
 
 at::Tensor MemoryAttention::forward(const at::Tensor& x, const nn::AttentionContext& context) {
   const MemoryCodes codes = q_->hash(x);
@@ -69,9 +86,9 @@ at::Tensor MemoryAttention::forward(const at::Tensor& x, const nn::AttentionCont
 }
 
 MemoryFfn::MemoryFfn(const MemoryShape& up, const MemoryShape& down, const MemoryWeighting& weighting,
-                     const std::string& place)
-    : up_(register_module("up", std::make_shared<MemoryProjection>(up, weighting, place + ".up"))),
-      down_(register_module("down", std::make_shared<MemoryProjection>(down, weighting, place + ".down"))),
+                     const std::string& place, bool with_tables)
+    : up_(register_module("up", std::make_shared<MemoryProjection>(up, weighting, place + ".up", with_tables))),
+      down_(register_module("down", std::make_shared<MemoryProjection>(down, weighting, place + ".down", with_tables))),
       norm_(register_module("norm", std::make_shared<nn::LayerNorm>(up.width, 1e-5))) {}
 
 at::Tensor MemoryFfn::forward(const at::Tensor& x) { return down_->forward(norm_->forward(up_->forward(x))); }

@@ -26,11 +26,18 @@ struct MemoryUsage {
   double sum_of_p = 0.0;            // over tokens and tables, p of MemoryScore::kProb
 };
 
+// Tables without gradient, and what their memory belongs to: PackedTables, or the mapping of a file.
+struct ReadOnlyTables {
+  ConstTables view;
+  std::shared_ptr<const void> owner;
+};
+
 // y = bias + sum over tables of weight times row; parameters tables [tables * 2^bits, out] and bias [out].
 class MemoryProjection : public nn::Projection {
  public:
-  // `place`: what messages and MemoryUsage call it.
-  MemoryProjection(const MemoryShape& shape, const MemoryWeighting& weighting, std::string place);
+  // `place`: what messages and MemoryUsage call it. `with_tables`: false for one that gets its tables by use_tables().
+  MemoryProjection(const MemoryShape& shape, const MemoryWeighting& weighting, std::string place,
+                   bool with_tables = true);
   // x: [..., tables * bits] -> [..., width]
   at::Tensor forward(const at::Tensor& x) override;
 
@@ -43,9 +50,13 @@ class MemoryProjection : public nn::Projection {
   // The tables' gradient as a sparse tensor of the rows that were read.
   void set_sparse_gradient(bool on) { sparse_gradient_ = on; }
   void set_usage(std::shared_ptr<MemoryUsage> usage) { usage_ = std::move(usage); }
-  // From now on reads a copy of the tables in this form and gives no gradient to them; the parameter is emptied.
+  // From now on reads these and gives no gradient to them; the parameter is emptied.
+  void use_tables(ReadOnlyTables given);
+  // The tables that it reads, as long as they are not changed.
+  ConstTables table_view() const;
+  // use_tables() with a copy in this form. Not of tables in column blocks, nor of int8 tables in another type.
   void pack(DType dtype, TableLayout layout);
-  // pack() into int8 rows.
+  // pack() into int8 rows; does nothing where they are int8.
   void round_to_int8() override;
 
   at::Tensor tables, bias;
@@ -58,14 +69,14 @@ class MemoryProjection : public nn::Projection {
   std::string place_;
   bool sparse_gradient_ = false;
   std::shared_ptr<MemoryUsage> usage_;
-  std::shared_ptr<const PackedTables> packed_;
+  ReadOnlyTables given_;
 };
 
 // Query, key and value from one hash; the heads side by side are the output: there is no output projection.
 class MemoryAttention : public nn::Attention {
  public:
   MemoryAttention(const nn::SelfAttentionSettings& settings, const MemoryShape& shape, const MemoryWeighting& weighting,
-                  const std::string& place);
+                  const std::string& place, bool with_tables = true);
   at::Tensor forward(const at::Tensor& x, const nn::AttentionContext& context) override;
 
  private:
@@ -76,7 +87,8 @@ class MemoryAttention : public nn::Attention {
 // down(norm(up(x))): the hash is the non-linearity.
 class MemoryFfn : public nn::Ffn {
  public:
-  MemoryFfn(const MemoryShape& up, const MemoryShape& down, const MemoryWeighting& weighting, const std::string& place);
+  MemoryFfn(const MemoryShape& up, const MemoryShape& down, const MemoryWeighting& weighting, const std::string& place,
+            bool with_tables = true);
   at::Tensor forward(const at::Tensor& x) override;
 
  private:

@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "kinglet/base/error.h"
+#include "kinglet/base/memory.h"
 #include "kinglet/methods/memoryformer/memory_projection.h"
 #include "kinglet/methods/memoryformer/table_health.h"
 #include "kinglet/models/decoder/decoder_parts.h"
@@ -37,7 +37,8 @@ void add_pair(std::vector<WeightEntry>& entries, const std::string& name, const 
 
 class MemoryFormerParts : public DecoderParts {
  public:
-  MemoryFormerParts(const MemoryFormerConfig& config, bool row_sparse) : config_(config), row_sparse_(row_sparse) {}
+  MemoryFormerParts(const MemoryFormerConfig& config, const MemoryFormerOptions& options)
+      : config_(config), options_(options) {}
   const MemoryFormerConfig& config() const { return config_; }
 
   std::shared_ptr<nn::Attention> make_attention(const DecoderConfig& decoder, std::int64_t layer) const override {
@@ -46,11 +47,11 @@ class MemoryFormerParts : public DecoderParts {
     settings.head_dim = decoder.head_dim;
     settings.scale = decoder.attention_scale;
     return std::make_shared<MemoryAttention>(settings, config_.attention_shape(), config_.weighting,
-                                             fmt::format("layers.{}.attention", layer));
+                                             fmt::format("layers.{}.attention", layer), for_training());
   }
   std::shared_ptr<nn::Ffn> make_ffn(const DecoderConfig& /*decoder*/, std::int64_t layer) const override {
     return std::make_shared<MemoryFfn>(config_.up_shape(), config_.down_shape(), config_.weighting,
-                                       fmt::format("layers.{}.ffn", layer));
+                                       fmt::format("layers.{}.ffn", layer), for_training());
   }
   std::shared_ptr<nn::Norm> make_norm(const DecoderConfig& /*decoder*/, NormPlace place) const override {
     if (config_.outer_norm != OuterNorm::kNone || place == NormPlace::kFinal) return nullptr;
@@ -101,8 +102,15 @@ class MemoryFormerParts : public DecoderParts {
     return entries;
   }
 
+  std::set<std::string> take_weights(const std::shared_ptr<const ModelWeights>& weights, WeightType type,
+                                     Decoder& decoder) const override {
+    if (!for_training()) return load_tables(weights, config_, type, options_.use, decoder);
+    check_table_types(*weights, config_, decoder);
+    return {};
+  }
+
   void finish_loading(Decoder& decoder) const override {
-    if (config_.lowest_bit_first) return;
+    if (config_.lowest_bit_first || !for_training()) return;  // load_tables() has turned them
     const at::NoGradGuard no_grad;
     for (const auto& projection : memory_projections(decoder)) {
       const at::Tensor& tables = projection->tables;
@@ -112,7 +120,7 @@ class MemoryFormerParts : public DecoderParts {
   }
 
   bool is_row_sparse(const std::string& parameter) const override {
-    return row_sparse_ && parameter.ends_with(".tables");
+    return options_.row_sparse && parameter.ends_with(".tables");
   }
   std::vector<std::pair<std::string, double>> measure(const Decoder& decoder,
                                                       const std::function<void()>& run) const override {
@@ -120,21 +128,22 @@ class MemoryFormerParts : public DecoderParts {
   }
 
  private:
-  MemoryFormerConfig config_;
-  bool row_sparse_;
-};
+  bool for_training() const { return options_.purpose == LoadPurpose::kTraining; }
 
-double memory_of_machine() {
-  return 1e-9 * static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
+  MemoryFormerConfig config_;
+  MemoryFormerOptions options_;
+};
 
 }  // namespace
 
 std::shared_ptr<Decoder> make_memoryformer(const MemoryFormerConfig& config, const MemoryFormerOptions& options) {
   check_memoryformer(config, "memoryformer");
-  check_table_memory(config, 4.0, options.most_table_gb > 0 ? options.most_table_gb : memory_of_machine(),
-                     "memoryformer");
-  auto parts = std::make_shared<const MemoryFormerParts>(config, options.row_sparse);
+  if (options.purpose == LoadPurpose::kTraining) {
+    check_trainable(config, "memoryformer");
+    const double most = 1e-9 * static_cast<double>(machine_memory());
+    check_table_memory(config, 4.0, options.most_table_gb > 0 ? options.most_table_gb : most, "memoryformer");
+  }
+  auto parts = std::make_shared<const MemoryFormerParts>(config, options);
   auto decoder = std::make_shared<Decoder>(decoder_config(config), std::move(parts));
   for (const auto& projection : memory_projections(*decoder)) projection->set_sparse_gradient(options.row_sparse);
   return decoder;
@@ -145,11 +154,15 @@ const MemoryFormerConfig* memoryformer_config_of(const Decoder& decoder) {
   return parts == nullptr ? nullptr : &parts->config();
 }
 
-void register_memoryformer() {
+void register_memoryformer(const TableUse& use) {
   using std::filesystem::path;
   register_decoder_type("memoryformer",
                         {[](const path& folder) { return decoder_config(read_memoryformer_config(folder)); },
-                         [](const path& folder) { return make_memoryformer(read_memoryformer_config(folder)); }});
+                         [use](const path& folder, LoadPurpose purpose) {
+                           const MemoryFormerConfig config = read_memoryformer_config(folder);
+                           if (purpose == LoadPurpose::kTraining) check_trainable(config, folder.string());
+                           return make_memoryformer(config, {0.0, false, purpose, use});
+                         }});
 }
 
 }  // namespace kinglet

@@ -33,6 +33,7 @@ ModelFactory trained_on(RecipeTable& model, const MemoryFormerOptions& options) 
   const std::filesystem::path folder = model.need_path("from");
   return [folder, options](const ModelPurpose& purpose) {
     const MemoryFormerConfig config = read_memoryformer_config(folder);
+    check_trainable(config, folder.string());
     check_vocabulary(config.vocabulary_size, purpose.vocabulary_size, folder.string());
     auto decoder = make_memoryformer(config, options);
     load_decoder_weights(ModelWeights::open(folder), *decoder, WeightType::kFloat32);
@@ -106,8 +107,9 @@ void read_shape(RecipeTable& model, MemoryFormerConfig& config) {
 }  // namespace
 
 ModelFactory read_memoryformer(RecipeTable& model) {
-  const MemoryFormerOptions options{model.number("max_table_gb", 0.0, at_least(0.0)),
-                                    model.boolean("row_sparse", false)};
+  MemoryFormerOptions options;
+  options.most_table_gb = model.number("max_table_gb", 0.0, at_least(0.0));
+  options.row_sparse = model.boolean("row_sparse", false);
   if (model.has("from") && model.has("from_dense")) {
     throw model.refuse("from_dense", "stands beside 'from'", "leave out one of them");
   }

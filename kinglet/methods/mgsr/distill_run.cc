@@ -167,7 +167,7 @@ class DistillRun {
     student_->set_checkpointing(recipe_.recompute);
     check_model(*student_, "student");
     if (recipe_.teacher.empty()) return;
-    teacher_ = load_decoder(recipe_.teacher, recipe_.teacher_type);
+    teacher_ = load_decoder(recipe_.teacher, recipe_.teacher_type, LoadPurpose::kUse);
     for (const at::Tensor& parameter : teacher_->parameters()) at::Tensor(parameter).requires_grad_(false);
     check_model(*teacher_, "teacher");
     if (teacher_->config().vocabulary_size != student_->config().vocabulary_size) {

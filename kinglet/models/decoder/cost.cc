@@ -27,7 +27,10 @@ ModelCost decoder_cost(const DecoderConfig& config, std::int64_t tokens) {
   cost.head = s * cost.head_elements;
   cost.parameters = parameter_count(config);
   cost.element_bytes = bytes_of_dtype(config.dtype);
+  cost.table_element_bytes = cost.element_bytes;
+  cost.bytes = static_cast<double>(cost.parameters) * cost.element_bytes;
   cost.elements_a_token = static_cast<double>(config.num_layers) * weights;
+  cost.layer_bytes_a_token = cost.elements_a_token * cost.element_bytes;
   return cost;
 }
 

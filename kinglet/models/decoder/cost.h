@@ -20,10 +20,15 @@ struct ModelCost {
 
   std::int64_t parameters = 0;
   std::int64_t table_elements = 0;  // of all layers; 0: no tables
-  double element_bytes = 4;         // of the stored weights
+  double element_bytes = 4;         // of the stored weights, but for tables
+  double table_element_bytes = 4;
+  double bytes = 0;        // of everything that is stored
+  double table_bytes = 0;  // of that in tables, with the factors of int8 rows
   // A token alone (decoding, without the cache of keys and values): weights or table rows of all layers, and the head.
   double elements_a_token = 0;
+  double layer_bytes_a_token = 0;
   double head_elements = 0;
+  double head_bytes() const { return head_elements * element_bytes; }
 };
 
 // Bytes of a number of config.json's torch_dtype; 4 for what is not known.

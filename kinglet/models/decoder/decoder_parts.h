@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,12 @@
 namespace kinglet {
 
 class Decoder;
+class ModelWeights;     // io/model_weights.h
+enum class WeightType;  // model_folder.h
+
+// kTraining: every weight is a parameter. kUse: nothing will be trained or saved, and parts may keep their weights in
+// other forms.
+enum class LoadPurpose { kTraining, kUse };
 
 enum class NormPlace { kAttention, kFfn, kFinal };
 
@@ -40,6 +47,13 @@ class DecoderParts {
   virtual std::string config_json(const DecoderConfig& config) const = 0;
   // As weight_entries() of weight_names.h.
   virtual std::vector<WeightEntry> weight_entries(const DecoderConfig& config) const = 0;
+  // Before the weights of a folder are loaded: parts may take tensors of its files themselves, because they hold them
+  // as no parameter or read them where they lie; `weights` are theirs to keep. Returns the names of the tensors that
+  // are done with, of weight_entries() or others. Raises Error (bad input) for a damaged one.
+  virtual std::set<std::string> take_weights(const std::shared_ptr<const ModelWeights>& /*weights*/,
+                                             WeightType /*type*/, Decoder& /*decoder*/) const {
+    return {};
+  }
   // After the weights of a folder were loaded: from the file's conventions to the model's.
   virtual void finish_loading(Decoder& /*decoder*/) const {}
 
@@ -55,7 +69,8 @@ class DecoderParts {
 // What a folder with another model_type holds.
 struct DecoderType {
   std::function<DecoderConfig(const std::filesystem::path& folder)> read_config;
-  std::function<std::shared_ptr<Decoder>(const std::filesystem::path& folder)> make;  // still without weights
+  // Still without weights.
+  std::function<std::shared_ptr<Decoder>(const std::filesystem::path& folder, LoadPurpose purpose)> make;
 };
 // Makes load_decoder() know a model_type. Call it at the start of a program; a second call for a type replaces the
 // first.

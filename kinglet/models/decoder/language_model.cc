@@ -94,7 +94,7 @@ LanguageModel load_folder(const fs::path& folder, WeightType type) {
   for (const std::int64_t id : config.eos) add_eos(model.eos, id, config.vocabulary_size);
   for (const std::int64_t id : generation_eos(folder)) add_eos(model.eos, id, config.vocabulary_size);
   if (const auto id = model.tokenizer->eos()) add_eos(model.eos, *id, config.vocabulary_size);
-  model.decoder = load_decoder(folder, type);
+  model.decoder = load_decoder(folder, type, LoadPurpose::kUse);
   return model;
 }
 

@@ -128,9 +128,9 @@ const DecoderType* registered_type_of(const fs::path& folder) {
 }
 
 // A decoder with room for the folder's weights.
-std::shared_ptr<Decoder> decoder_for(const fs::path& folder) {
+std::shared_ptr<Decoder> decoder_for(const fs::path& folder, LoadPurpose purpose) {
   const DecoderType* const type = registered_type_of(folder);
-  return type == nullptr ? std::make_shared<Decoder>(read_decoder_config(folder)) : type->make(folder);
+  return type == nullptr ? std::make_shared<Decoder>(read_decoder_config(folder)) : type->make(folder, purpose);
 }
 
 at::ScalarType file_type(const std::string& dtype) {
@@ -170,7 +170,13 @@ std::vector<NamedWeight> file_weights(const Decoder& decoder) {
   if (decoder.is_int8()) {
     throw bad_input("", "a model whose weights were rounded to int8 cannot be saved", "load it as fp32 or bf16");
   }
-  return to_file_layout(decoder, parameters_of(decoder));
+  const Parameters parameters = parameters_of(decoder);
+  for (const auto& [name, value] : parameters) {
+    if (value.numel() > 0) continue;
+    throw bad_input("", fmt::format("a model without {} cannot be saved: it was loaded for use alone", name),
+                    "load it to be trained");
+  }
+  return to_file_layout(decoder, parameters);
 }
 
 void from_file_layout(const Decoder& decoder, const std::vector<NamedWeight>& weights, const Parameters& by_parameter,
@@ -189,12 +195,14 @@ void from_file_layout(const Decoder& decoder, const std::vector<NamedWeight>& we
   }
 }
 
-void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightType type) {
+void load_decoder_weights(const ModelWeights& weights, Decoder& decoder, WeightType type,
+                          const std::set<std::string>& taken) {
   const at::NoGradGuard no_grad;
   const DecoderConfig& config = decoder.config();
   const Parameters parameters = parameters_of(decoder);
-  std::set<std::string> used;
+  std::set<std::string> used = taken;
   for (const WeightEntry& entry : weight_entries_of(decoder)) {
+    if (taken.contains(entry.name)) continue;
     const TensorView* view = look_up(weights, config, entry.name, used);
     if (view == nullptr) {
       throw bad_input(weights.where(), fmt::format("tensor {} is missing", entry.name),
@@ -219,10 +227,12 @@ WeightType weight_type_of(const std::string& name) {
   throw bad_input("dtype", fmt::format("'{}' is unknown", name), "use fp32, bf16 or int8");
 }
 
-std::shared_ptr<Decoder> load_decoder(const fs::path& folder, WeightType type) {
-  auto decoder = decoder_for(folder);
-  const ModelWeights weights = ModelWeights::open(folder);
-  load_decoder_weights(weights, *decoder, type);
+std::shared_ptr<Decoder> load_decoder(const fs::path& folder, WeightType type, LoadPurpose purpose) {
+  auto decoder = decoder_for(folder, type == WeightType::kInt8 ? LoadPurpose::kUse : purpose);
+  const auto weights = std::make_shared<const ModelWeights>(ModelWeights::open(folder));
+  std::set<std::string> taken;
+  if (decoder->parts() != nullptr) taken = decoder->parts()->take_weights(weights, type, *decoder);
+  load_decoder_weights(*weights, *decoder, type, taken);
   if (decoder->parts() != nullptr) decoder->parts()->finish_loading(*decoder);
   if (type == WeightType::kInt8) decoder->round_to_int8();
   decoder->eval();
@@ -236,6 +246,11 @@ void save_decoder(const fs::path& folder, const Decoder& decoder, const std::str
   const at::ScalarType type = file_type(config.dtype);
   std::vector<NamedWeight> weights = file_weights(decoder);
   for (NamedWeight& weight : weights) weight.value = weight.value.to(type).contiguous();
+  write_model_folder(folder, weights, config_json_of(decoder, config), shard_bytes);
+}
+
+void write_model_folder(const fs::path& folder, const std::vector<NamedWeight>& weights, const std::string& config_json,
+                        std::uint64_t shard_bytes) {
   fs::create_directories(folder);
   const std::vector<Shard> shards = into_shards(weights, shard_bytes);
   if (shards.size() == 1) {
@@ -243,7 +258,7 @@ void save_decoder(const fs::path& folder, const Decoder& decoder, const std::str
   } else {
     write_shards(folder, shards);
   }
-  write_file_atomically(folder / "config.json", as_bytes(config_json_of(decoder, config)));
+  write_file_atomically(folder / "config.json", as_bytes(config_json));
 }
 
 }  // namespace kinglet
