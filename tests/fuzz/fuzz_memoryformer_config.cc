@@ -15,10 +15,15 @@ void check_memoryformer_config(ByteView input) {
   require(config.hidden_size % config.bits == 0 && config.bits + config.expanding_bits <= kMostMemoryBits,
           "tables fit the model");
   require(table_elements(config) > 0 && parameter_count(config) > table_elements(config), "sizes fit their type");
-  require(memoryformer_cost(config, 1).total() > 0, "it has a cost");
+  const ModelCost cost = memoryformer_cost(config, 1);
+  require(cost.total() > 0, "it has a cost");
+  require(cost.table_bytes >= static_cast<double>(cost.table_elements) && cost.bytes > cost.table_bytes,
+          "tables are a part of the bytes");
+  require(!config.int8_tables || !accepted([&] { check_trainable(config, "input"); }), "int8 tables are not trained");
   const std::string written = to_config_json(config);
   MemoryFormerConfig again;
   require(accepted([&] { again = parse_memoryformer_config(written, "written"); }), "what is written is accepted");
+  require(again.int8_tables == config.int8_tables, "the type of the tables stays");
   require(to_config_json(again) == written, "writing twice gives the same text");
 }
 
