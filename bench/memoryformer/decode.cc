@@ -3,11 +3,18 @@
 //
 //   build/bench/memoryformer_decode [--preset small] [--tokens 48] [--rounds 3] [--threads N] [--vocabulary 50304]
 //
-// Prints tokens a second (the best round: the machine may be shared), milliseconds a token, and the bytes of the weights
-// that a token reads on paper. `small` asks for 4 GB of memory.
+// Prints tokens a second (the best round: the machine may be shared), milliseconds a token, and the bytes of the
+// weights that a token reads on paper. `small` asks for 4 GB of memory.
+//
+//   ... --from-file FOLDER
+//
+// In place of that: the same MemoryFormer from files of bf16 and int8 tables, which are written into FOLDER when they
+// are not there; copied into memory and used from the file, in turns. "load": until the model is ready; "first": until
+// it has made one token, from the start; both of the best round. Files are in the page cache from the second round on.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,8 +24,10 @@
 #include "kinglet/base/error.h"
 #include "kinglet/base/parallel.h"
 #include "kinglet/methods/memoryformer/cost.h"
+#include "kinglet/methods/memoryformer/file_tables.h"
 #include "kinglet/methods/memoryformer/memoryformer.h"
 #include "kinglet/models/decoder/generation.h"
+#include "kinglet/models/decoder/model_folder.h"
 #include "kinglet/nn/torch.h"
 #include "kinglet/train/torch_threads.h"
 
@@ -28,7 +37,7 @@ using namespace kinglet;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string preset = "small";
+  std::string preset = "small", from_file;
   std::int64_t tokens = 48, rounds = 3, threads = 0, vocabulary = 50304;
 };
 
@@ -96,6 +105,65 @@ void measure(const std::string& name, Decoder& decoder, const ModelCost& cost, d
   std::fflush(stdout);
 }
 
+struct FileTimes {
+  double load = 1e9, first = 1e9, token = 1e9;  // seconds
+};
+
+void measure_file(const std::filesystem::path& folder, TablePlace place, const Options& options, FileTimes& best) {
+  TableUse use;
+  use.place = place;
+  register_memoryformer(use);
+  Options one = options;
+  one.tokens = one.rounds = 1;
+  const auto start = Clock::now();
+  const auto decoder = load_decoder(folder, WeightType::kBFloat16, LoadPurpose::kUse);
+  const double load = std::chrono::duration<double>(Clock::now() - start).count();
+  best.load = std::min(best.load, load);
+  best.first = std::min(best.first, load + seconds_a_token(*decoder, one));
+  one.tokens = options.tokens;
+  best.token = std::min(best.token, seconds_a_token(*decoder, one));
+}
+
+// Folders of both types, made once.
+void write_files(const MemoryFormerConfig& config, const std::filesystem::path& halves,
+                 const std::filesystem::path& bytes) {
+  if (!std::filesystem::exists(halves)) {
+    const auto decoder = make_memoryformer(config);
+    fill(*decoder);
+    save_decoder(halves, *decoder, "bfloat16");
+  }
+  TableUse once;
+  once.place = TablePlace::kFile;
+  once.once = true;
+  register_memoryformer(once);
+  if (!std::filesystem::exists(bytes)) {
+    save_with_int8_tables(bytes, *load_decoder(halves, WeightType::kAsStored, LoadPurpose::kUse));
+  }
+}
+
+int run_from_files(const MemoryFormerConfig& memory, const Options& options) {
+  const std::filesystem::path halves = std::filesystem::path(options.from_file) / (options.preset + "-bf16");
+  const std::filesystem::path bytes = std::filesystem::path(options.from_file) / (options.preset + "-int8");
+  write_files(memory, halves, bytes);
+  FileTimes times[2][2];
+  for (std::int64_t round = 0; round < options.rounds; ++round) {
+    for (int type = 0; type < 2; ++type) {
+      measure_file(type == 0 ? halves : bytes, TablePlace::kMemory, options, times[type][0]);
+      measure_file(type == 0 ? halves : bytes, TablePlace::kFile, options, times[type][1]);
+    }
+  }
+  std::printf("%-20s %10s %10s %10s %9s %8s\n", "tables", "load", "first", "tokens/s", "ms/token", "to copy");
+  for (int type = 0; type < 2; ++type) {
+    for (int place = 0; place < 2; ++place) {
+      const FileTimes& made = times[type][place];
+      std::printf("%-20s %8.2f s %8.2f s %10.1f %9.2f %8.2f\n",
+                  fmt::format("{} {}", type == 0 ? "bf16" : "int8", place == 0 ? "copied" : "in the file").c_str(),
+                  made.load, made.first, 1.0 / made.token, 1e3 * made.token, times[type][0].token / made.token);
+    }
+  }
+  return 0;
+}
+
 int run(const Options& options) {
   set_num_threads(static_cast<int>(options.threads));
   share_torch_threads();
@@ -103,6 +171,7 @@ int run(const Options& options) {
   std::printf("%s, vocabulary %lld, %lld tokens, best of %lld rounds, %d threads\n", options.preset.c_str(),
               static_cast<long long>(options.vocabulary), static_cast<long long>(options.tokens),
               static_cast<long long>(options.rounds), num_threads());
+  if (!options.from_file.empty()) return run_from_files(memory, options);
   std::printf("%-20s %12s %12s %10s %9s %7s\n", "", "weights", "a token", "tokens/s", "ms/token", "to bf16");
   double base = 0;
   {
@@ -129,6 +198,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i], value = argv[i + 1];
     if (option == "--preset") options.preset = value;
+    if (option == "--from-file") options.from_file = value;
     if (option == "--tokens") options.tokens = std::stol(value);
     if (option == "--rounds") options.rounds = std::stol(value);
     if (option == "--threads") options.threads = std::stol(value);
