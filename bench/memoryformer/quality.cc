@@ -20,7 +20,8 @@
 
 #include <fmt/format.h>
 
-#include "kinglet/base/error.h"
+#include "bench/support/command_line.h"
+
 #include "kinglet/base/files.h"
 #include "kinglet/base/parallel.h"
 #include "kinglet/base/plot.h"
@@ -80,8 +81,8 @@ MemoryFormerConfig memory_config(const Options& options, MemoryScore score) {
 
 // The width of a dense model with about as many parameters: 12 d^2 a layer.
 std::int64_t width_of_equal_size(const MemoryFormerConfig& config) {
-  const double width = std::sqrt(static_cast<double>(table_elements(config)) /
-                                 (12.0 * static_cast<double>(config.num_layers)));
+  const double width =
+      std::sqrt(static_cast<double>(table_elements(config)) / (12.0 * static_cast<double>(config.num_layers)));
   return std::max<std::int64_t>(1, std::lround(width / (8.0 * kHeads))) * 8 * kHeads;
 }
 
@@ -227,26 +228,6 @@ void draw(const Options& options, const std::vector<Arm>& arms) {
   write_file_atomically(options.out / "curves.svg", as_bytes(to_svg(plot)));
 }
 
-Options parse(int argc, char** argv) {
-  Options options;
-  if (argc > 1) options.text = argv[1];
-  for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string option = argv[i], value = argv[i + 1];
-    if (option == "--out") options.out = value;
-    if (option == "--steps") options.steps = std::stol(value);
-    if (option == "--seeds") options.seeds = std::stol(value);
-    if (option == "--width") options.width = std::stol(value);
-    if (option == "--layers") options.layers = std::stol(value);
-    if (option == "--threads") options.threads = std::stol(value);
-    if (option == "--arms") options.arms = "," + value + ",";
-  }
-  if (options.text.empty() || options.out.empty()) {
-    throw bad_input("memoryformer_quality", "TEXT.jsonl or --out is missing",
-                    "memoryformer_quality TEXT.jsonl --out FOLDER [--steps N] [--seeds N] [--arms a,b]");
-  }
-  return options;
-}
-
 int run(const Options& options) {
   set_num_threads(static_cast<int>(options.threads));
   share_torch_threads();
@@ -272,17 +253,29 @@ int run(const Options& options) {
     if (!results.empty()) print(arm, results);
   }
   draw(options, arms);
-  std::printf("mean and standard deviation; entropy of the first feed-forward tables, seed 1 (1: even); processor time\n");
+  std::printf(
+      "mean and standard deviation; entropy of the first feed-forward tables, seed 1 (1: even); processor time\n");
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(parse(argc, argv));
-  } catch (const kinglet::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return error.exit_code();
+  Options options;
+  std::string arms;
+  CLI::App app("A MemoryFormer against its dense twins on real text");
+  app.add_option("text", options.text, "JSON lines with a field text")->required();
+  app.add_option("--out", options.out, "Folder that keeps the runs")->required();
+  app.add_option("--arms", arms, "Only these models, between commas");
+  for (const auto& [name, number] : {std::pair{"--steps", &options.steps},
+                                     {"--seeds", &options.seeds},
+                                     {"--width", &options.width},
+                                     {"--layers", &options.layers},
+                                     {"--threads", &options.threads}}) {
+    app.add_option(name, *number)->check(CLI::Range(1, 1 << 30))->capture_default_str();
   }
+  return kinglet::run_bench(app, argc, argv, [&] {
+    if (!arms.empty()) options.arms = "," + arms + ",";
+    return run(options);
+  });
 }

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/support/command_line.h"
 #include "bench/support/stopwatch.h"
 
 #include "kinglet/base/parallel.h"
@@ -105,11 +106,7 @@ void whole(Case& problem) {
   (log_p.exp() * (log_p - log_q)).sum().backward();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const std::int64_t vocabulary = argc > 1 ? std::atoll(argv[1]) : 50257, rows = argc > 2 ? std::atoll(argv[2]) : 512;
-  const std::int64_t dim = argc > 3 ? std::atoll(argv[3]) : 256;
+int run_cases(std::int64_t vocabulary, std::int64_t rows, std::int64_t dim) {
   std::printf("vocabulary %lld, %lld rows, width %lld (teacher %lld)\n\n", static_cast<long long>(vocabulary),
               static_cast<long long>(rows), static_cast<long long>(dim), static_cast<long long>(2 * dim));
   LossSettings kd, sft, skew, jsd, dac, span, all;
@@ -137,4 +134,17 @@ int main(int argc, char** argv) {
   print("cross-entropy (nn/token_loss)",
         run([](Case& problem) { nn::token_loss_sum(problem.hidden, problem.weight, problem.labels).backward(); }));
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::int64_t vocabulary = 50257, rows = 512, dim = 256;
+  CLI::App app("What the terms of a distillation's loss cost");
+  app.add_option("vocabulary", vocabulary)->check(CLI::Range(64, 1 << 20))->capture_default_str();
+  app.add_option("rows", rows)->check(CLI::Range(1, 1 << 30))->capture_default_str();
+  app.add_option("dim", dim, "Width of the student's hidden states")
+      ->check(CLI::Range(1, 1 << 30))
+      ->capture_default_str();
+  return kinglet::run_bench(app, argc, argv, [&] { return run_cases(vocabulary, rows, dim); });
 }

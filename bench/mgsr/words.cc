@@ -20,6 +20,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/command_line.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/interrupt.h"
@@ -157,9 +159,8 @@ void make_models(const Options& options) {
     const char* name;
     int width, layers, steps;
   };
-  for (const Shape& shape :
-       {Shape{"teacher", options.teacher_width, options.teacher_layers, options.teacher_steps},
-        Shape{"start", options.student_width, options.student_layers, options.start_steps}}) {
+  for (const Shape& shape : {Shape{"teacher", options.teacher_width, options.teacher_layers, options.teacher_steps},
+                             Shape{"start", options.student_width, options.student_layers, options.start_steps}}) {
     Recipe recipe = recipe_in(options.out, kModelRecipe, shape.name);
     for (const auto& [key, value] : {std::pair{"model.hidden_size", shape.width},
                                      {"model.num_layers", shape.layers},
@@ -252,8 +253,7 @@ void carry_out(const Options& options, const Arm& arm, int seed) {
   (*result)["rouge_l"] = rouge_of_samples(options, folder / "model");
   write_file_atomically(file, as_bytes(result->dump() + "\n"));
   std::fprintf(stderr, "%s, seed %d: ROUGE-L %.2f, validation loss %.4f, %.3f s a step\n", arm.name, seed,
-               (*result)["rouge_l"].get<double>(), (*result)["loss"].get<double>(),
-               (*result)["seconds"].get<double>());
+               (*result)["rouge_l"].get<double>(), (*result)["loss"].get<double>(), (*result)["seconds"].get<double>());
 }
 
 std::vector<json> results_of(const Options& options, const Arm& arm) {
@@ -280,9 +280,10 @@ std::string mean_text(const std::vector<json>& results, const char* key, int dig
 }
 
 void print_table(const Options& options) {
-  std::printf("\n%d steps, mean and standard deviation over seeds; processor time a step\n%-24s %5s  %-16s %-18s %-18s "
-              "%7s %6s\n",
-              options.steps, "", "seeds", "ROUGE-L", "validation loss", "KL to the teacher", "s/step", "to kd");
+  std::printf(
+      "\n%d steps, mean and standard deviation over seeds; processor time a step\n%-24s %5s  %-16s %-18s %-18s "
+      "%7s %6s\n",
+      options.steps, "", "seeds", "ROUGE-L", "validation loss", "KL to the teacher", "s/step", "to kd");
   const auto seconds_of = [](const std::vector<json>& results) {
     return mean_of(results, [](const json& result) { return result["seconds"].get<double>(); });
   };
@@ -321,30 +322,8 @@ void draw(const Options& options) {
   write_file_atomically(options.out / "rouge.svg", as_bytes(to_svg(rouge, 960, 400)));
 }
 
-Options parse(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i], value = argv[i + 1];
-    if (name == "--out") options.out = fs::absolute(value);
-    if (name == "--arms") options.arms = "," + value + ",";
-    if (name == "--threads") options.threads = std::stoi(value);
-    if (name == "--steps") options.steps = std::stoi(value);
-    if (name == "--seeds") options.seeds = std::stoi(value);
-    for (const auto& [option, number] :
-         {std::pair{"--teacher-steps", &options.teacher_steps}, {"--start-steps", &options.start_steps},
-          {"--teacher-width", &options.teacher_width}, {"--teacher-layers", &options.teacher_layers},
-          {"--student-width", &options.student_width}, {"--student-layers", &options.student_layers},
-          {"--vocabulary", &options.vocabulary}}) {
-      if (name == option) *number = std::stoi(value);
-    }
-  }
-  if (options.out.empty()) throw bad_input("--out", "is missing", "name a folder for the runs");
+int run(const Options& options) {
   fs::create_directories(options.out);
-  return options;
-}
-
-int run(int argc, char** argv) {
-  const Options options = parse(argc, argv);
   install_interrupt_handler();
   set_num_threads(options.threads);
   share_torch_threads();
@@ -366,10 +345,26 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const kinglet::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return error.exit_code();
+  Options options;
+  std::string out, arms;
+  CLI::App app("MGSR and its baselines on questions about words of a dictionary");
+  app.add_option("--out", out, "Folder that keeps the runs")->required();
+  app.add_option("--arms", arms, "Only these methods, between commas");
+  for (const auto& [name, number] : {std::pair{"--threads", &options.threads},
+                                     {"--steps", &options.steps},
+                                     {"--seeds", &options.seeds},
+                                     {"--teacher-steps", &options.teacher_steps},
+                                     {"--start-steps", &options.start_steps},
+                                     {"--teacher-width", &options.teacher_width},
+                                     {"--teacher-layers", &options.teacher_layers},
+                                     {"--student-width", &options.student_width},
+                                     {"--student-layers", &options.student_layers},
+                                     {"--vocabulary", &options.vocabulary}}) {
+    app.add_option(name, *number)->check(CLI::Range(1, 1 << 30))->capture_default_str();
   }
+  return kinglet::run_bench(app, argc, argv, [&] {
+    options.out = fs::absolute(out);
+    if (!arms.empty()) options.arms = "," + arms + ",";
+    return run(options);
+  });
 }
