@@ -7,6 +7,7 @@
 
 #include "kinglet/base/error.h"
 #include "kinglet/io/pickle.h"
+#include "kinglet/io/pickle_depth.h"
 
 namespace kinglet {
 namespace {
@@ -79,7 +80,9 @@ class PickleReader {
   PickleDocument read() && {
     while (document_.root == nullptr) step();
     document_.bytes_read = position_;
-    check_depth();
+    if (is_nested_deeper(document_.root, limits_.max_depth)) {
+      throw bad_input(where_, fmt::format("pickle nested deeper than {}", limits_.max_depth), "not a plain checkpoint");
+    }
     return std::move(document_);
   }
 
@@ -231,51 +234,6 @@ class PickleReader {
   void step();
   bool step_protocol2(std::uint8_t opcode);
   bool step_later_protocols(std::uint8_t opcode);
-
-  // The longest way from the root to any node, so that a walk in any order stays within the limit. Containers may hold
-  // themselves through the memo: a way ends where it would enter a node a second time.
-  void check_depth() const {
-    struct Open {
-      const PickleValue* value;
-      std::size_t next = 0;    // child
-      std::size_t height = 1;  // of the children seen so far, this node included
-    };
-    std::unordered_map<const PickleValue*, std::size_t> heights;  // 0: being walked
-    std::vector<Open> open;
-    const auto enter = [&](const PickleValue* value) {
-      heights.emplace(value, 0);
-      open.push_back({value});
-    };
-    enter(document_.root);
-    while (!open.empty()) {
-      Open& top = open.back();
-      if (top.next < child_count(*top.value)) {
-        const PickleValue* child = child_at(*top.value, top.next);
-        const auto known = heights.find(child);
-        if (known == heights.end()) {
-          enter(child);  // comes back to the same child when its height is known
-          continue;
-        }
-        ++top.next;
-        top.height = std::max(top.height, known->second + 1);
-        continue;
-      }
-      if (top.height > limits_.max_depth) {
-        throw bad_input(where_, fmt::format("pickle nested deeper than {}", limits_.max_depth),
-                        "not a plain checkpoint");
-      }
-      heights[top.value] = top.height;
-      open.pop_back();
-    }
-  }
-  static std::size_t child_count(const PickleValue& value) {
-    return value.items.size() + value.appended.size() + (value.state != nullptr ? 1 : 0);
-  }
-  static const PickleValue* child_at(const PickleValue& value, std::size_t i) {
-    if (i < value.items.size()) return value.items[i];
-    i -= value.items.size();
-    return i < value.appended.size() ? value.appended[i] : value.state;
-  }
 
   ByteView bytes_;
   std::string_view where_;
