@@ -302,6 +302,9 @@ TEST_F(FileTables, OfInt8CannotBeTrained) {
 TEST_F(FileTables, RoundedLaterTheyAreTheSame) {
   const stdfs::path path = saved("bfloat16");
   const at::Tensor expected = answer_of(*load_decoder(path, WeightType::kInt8));
+  const auto trained = load_decoder(path, WeightType::kBFloat16);
+  trained->round_to_int8();
+  EXPECT_TRUE(answer_of(*trained).equal(expected));
   for (const TablePlace place : {TablePlace::kFile, TablePlace::kMemory}) {
     const auto decoder = used(path, WeightType::kBFloat16, use_of(place));
     decoder->round_to_int8();
