@@ -1,6 +1,8 @@
 // kinglet train: a recipe becomes a run folder with a model.
 #include <memory>
 
+#include <fmt/format.h>
+
 #include "kinglet/cli/command.h"
 #include "kinglet/cli/torch_module.h"
 #include "kinglet/cli/train_options.h"
@@ -30,6 +32,13 @@ void add_train_command(CLI::App& app, const Globals& globals) {
                     return reinterpret_cast<TrainEntry*>(find_torch_entry(kTrainEntryName))(*options, globals);
                   });
   add_train_options(*command, *options, "docs/training.md", "data, tokenizer and model");
+  command
+      ->add_option_function<double>(
+          "--max-table-gb",
+          [options](double gigabytes) { options->sets.push_back(fmt::format("model.max_table_gb={}", gigabytes)); },
+          "What the tables of a MemoryFormer may take in memory (all that the machine has)")
+      ->type_name("GB")
+      ->check(CLI::PositiveNumber);
 }
 
 }  // namespace kinglet::cli

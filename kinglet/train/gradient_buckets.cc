@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include "kinglet/nn/torch.h"
+#include "kinglet/train/torch_compat.h"
 
 namespace kinglet {
 
@@ -47,7 +48,7 @@ GradientBuckets::GradientBuckets(ProcessGroup& group, std::vector<NamedParameter
     elements += value.numel();
     auto accumulator = torch::autograd::impl::grad_accumulator(value);
     accumulator->add_post_hook(std::make_unique<Hook>(self_, i));
-    accumulators_.push_back(std::move(accumulator));
+    accumulators_.push_back(kept_alive(std::move(accumulator)));
   }
   close();
 }

@@ -29,16 +29,32 @@ Weight weight_of(const std::string& key) {
   return Weight::kFixed;
 }
 
+// What was prepared before the first step follows from these.
+bool is_of_data(const std::string& key) {
+  return key == "seed" || key.starts_with("data.") || key.starts_with("tokenizer.");
+}
+
+// Whether something was trained: then there is more than what was prepared.
+bool has_begun(const fs::path& folder) {
+  constexpr std::array<std::string_view, 4> kPrepared = {"lock", "recipe.toml", "data", "tokenizer"};
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (std::find(kPrepared.begin(), kPrepared.end(), name) == kPrepared.end()) return true;
+  }
+  return false;
+}
+
 std::string change_text(const RecipeChange& change) {
   return fmt::format("{} was {} and is {}", change.key, change.before.value_or("not there"),
                      change.after.value_or("not there"));
 }
 
 void check_changes(const fs::path& path, const RecipeValue::Table& before, const RecipeValue::Table& after,
-                   bool allow_changes) {
+                   bool allow_changes, bool begun) {
   std::vector<std::string> texts;
   bool fixed = false;
   for (const RecipeChange& change : compare_recipes(before, after)) {
+    if (!begun && !is_of_data(change.key)) continue;
     const Weight weight = weight_of(change.key);
     if (weight == Weight::kFree || (weight == Weight::kWithConsent && allow_changes)) continue;
     fixed = fixed || weight == Weight::kFixed;
@@ -69,10 +85,10 @@ RunFolder::RunFolder(fs::path path, const RecipeValue::Table& recipe, bool allow
   fs::create_directories(path_, error);
   if (error) throw system_error(path_.string(), "cannot create the run folder", error.value());
   lock_ = std::make_unique<FileLock>(path_ / "lock", "run");
-  if (fs::exists(recipe_path)) {
-    check_changes(recipe_path, Recipe::load(recipe_path).root().table(), recipe, allow_changes);
-  }
   remove_stale_temporary_files(path_);
+  if (fs::exists(recipe_path)) {
+    check_changes(recipe_path, Recipe::load(recipe_path).root().table(), recipe, allow_changes, has_begun(path_));
+  }
   write_file_atomically(recipe_path, as_bytes(recipe_text(recipe)));
 }
 

@@ -24,8 +24,9 @@ class RunFolder {
  public:
   // A new or empty folder begins a run with the recipe. One with a recipe goes on when the two say the same; what
   // changes nothing about the course (evaluation, saving, logging) may differ, the rest of optimizer, schedule and
-  // training only with `allow_changes`. Raises Error (bad input) for other changes, naming them, and for folders that
-  // hold something else; Error (failed) when another process trains there.
+  // training only with `allow_changes`. Until something was trained there (a first try may have been refused) only
+  // data, tokenizer and seed are held to, from which data was prepared. Raises Error (bad input) for other changes,
+  // naming them, and for folders that hold something else; Error (failed) when another process trains there.
   RunFolder(std::filesystem::path path, const RecipeValue::Table& recipe, bool allow_changes);
 
   const std::filesystem::path& path() const { return path_; }

@@ -138,6 +138,16 @@ TEST_F(MemoryFormerCommand, Int8TablesAreNotTrained) {
   expect_refused(run_kinglet({"generate", "--model", out, "--prompt", "the"}), "missing");
 }
 
+TEST_F(MemoryFormerCommand, TrainsOnlyTablesThatMayBeSoLarge) {
+  const auto train = [](const std::string& gigabytes) {
+    return run_kinglet({"train", file("recipe.toml").string(), "--out", file("limited").string(), "--dry-run",
+                        "--max-table-gb", gigabytes});
+  };
+  expect_refused(train("1e-6"), "more than the 1e-06 GB that are allowed");
+  EXPECT_EQ(train("0.5").exit_code, 0);
+  expect_refused(train("-1"), "--max-table-gb");
+}
+
 TEST_F(MemoryFormerCommand, RefusesWhatItCannotRead) {
   fs::create_directories(file("empty"));
   expect_refused(run_kinglet({"memoryformer", "import", file("empty").string(), "--out", file("x1").string()}),

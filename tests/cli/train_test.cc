@@ -285,6 +285,14 @@ TEST_F(Train, RefusesATokenizerLargerThanTheEmbedding) {
   expect_refused(train("run", {"model.vocabulary_size=279"}), 2, "the tokenizer has 280 tokens");
 }
 
+TEST_F(Train, ARefusedFirstTryBindsOnlyTheData) {
+  expect_refused(train("run", {"model.vocabulary_size=279"}), 2, "the tokenizer has 280 tokens");
+  expect_refused(train("run", {"seed=4"}), 2, "seed was 3 and is 4");
+  expect_refused(train("run", {"tokenizer.vocabulary_size=290"}), 2, "tokenizer.vocabulary_size was 280 and is 290");
+  EXPECT_EQ(train("run", {"optimizer.lr=2e-2"}).exit_code, 0);
+  expect_refused(train("run"), 2, "optimizer.lr was 0.02 and is 0.01");
+}
+
 TEST_F(Train, StopsAtALossThatIsNoNumber) {
   ASSERT_EQ(train("run", {"training.steps=8"}).exit_code, 0);
   auto bad = command("run", {"training.steps=16", "optimizer.lr=1e38", "training.clip=0"});

@@ -285,7 +285,7 @@ void check_table_memory(const MemoryFormerConfig& config, double element_bytes, 
   if (gigabytes <= most_gb) return;
   throw bad_input(
       where, fmt::format("the tables take {:.3g} GB, more than the {:.3g} GB that are allowed", gigabytes, most_gb),
-      "raise --max-table-gb, or choose fewer bits, expanding bits or layers");
+      "raise max_table_gb (kinglet train --max-table-gb), or choose fewer bits, expanding bits or layers");
 }
 
 }  // namespace kinglet
