@@ -106,9 +106,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_generate(const
   using namespace kinglet;
   using namespace kinglet::cli;
   set_torch_threads();
-  TableUse use;  // one text is written before a copy of the tables has paid for itself
-  use.place = TablePlace::kFile;
-  register_memoryformer(use);
+  register_memoryformer();
   check_token_choice(generation_options(options, {}).choice);  // before the weights are read
   const LanguageModel model = load_language_model(options.model, weight_type_of(options.dtype));
   const GivenPrompt prompt = prompt_of(options, *model.tokenizer);

@@ -83,7 +83,6 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_memoryformer(
   check_place(options);
   share_torch_threads();
   TableUse once;
-  once.place = TablePlace::kFile;
   once.once = true;
   register_memoryformer(once);
   const auto decoder = read_memory_model(options);

@@ -18,9 +18,6 @@
 namespace kinglet {
 namespace {
 
-// Up to this part of the free memory tables are copied.
-constexpr double kCopiedPart = 0.5;
-
 // What tables in the file keep alive.
 struct FileOwner {
   std::shared_ptr<const ModelWeights> weights;
@@ -135,13 +132,8 @@ class TableLoader {
 
   // Which tables stay in the file, and how their pages are asked for.
   void decide() {
-    double all = 0;
-    for (const Found& found : found_) all += found.bytes();
-    const double free = use_.free_gb > 0 ? 1e9 * use_.free_gb : static_cast<double>(available_memory());
-    const bool copies =
-        use_.place == TablePlace::kMemory || (use_.place == TablePlace::kAutomatic && all <= kCopiedPart * free);
     for (Found& found : found_) {
-      found.can_stay = found.can_stay && !copies;
+      found.can_stay = found.can_stay && use_.place == TablePlace::kFile;
       (found.can_stay ? staying_ : copied_) += found.bytes();
     }
     const double most = use_.most_gb > 0 ? 1e9 * use_.most_gb : static_cast<double>(machine_memory());
@@ -149,8 +141,10 @@ class TableLoader {
       throw bad_input(
           weights_->where(),
           fmt::format("the tables take {:.3g} GB, more than the {:.3g} GB of memory", copied_ * 1e-9, most * 1e-9),
-          "kinglet memoryformer pack makes a model whose tables can stay in its file");
+          "tables of bf16 with --dtype bf16 stay in the file, and so do those of kinglet memoryformer pack --dtype "
+          "int8");
     }
+    const double free = use_.free_gb > 0 ? 1e9 * use_.free_gb : static_cast<double>(available_memory());
     fits_ = staying_ + copied_ <= free;
     if (!fits_ && staying_ > 0 && !use_.once) warn(free);
   }

@@ -19,13 +19,12 @@
 namespace kinglet {
 
 enum class TablePlace : std::uint8_t {
-  kAutomatic,  // as docs/memoryformer.md says: by their size and the memory that is free
-  kFile,       // in the file, where they can
-  kMemory,     // a copy, in huge pages
+  kFile,    // in the file, where they can
+  kMemory,  // a copy in huge pages: slower to load, hardly faster to read (docs/memoryformer.md)
 };
 
 struct TableUse {
-  TablePlace place = TablePlace::kAutomatic;
+  TablePlace place = TablePlace::kFile;
   // Gigabytes (1e9 bytes): what counts as free, and what a copy of the tables may take at most. 0: as this machine is.
   double free_gb = 0.0;
   double most_gb = 0.0;

@@ -146,7 +146,7 @@ TEST_F(FileTables, AnInt8FileAnswersAsItsModelRoundedWhileLoading) {
   const stdfs::path halves = saved("bfloat16");
   save_with_int8_tables(folder / "packed", *used(halves, WeightType::kAsStored, use_of(TablePlace::kFile)));
   const at::Tensor expected = answer_of(*load_decoder(halves, WeightType::kInt8));
-  for (const TablePlace place : {TablePlace::kAutomatic, TablePlace::kFile, TablePlace::kMemory}) {
+  for (const TablePlace place : {TablePlace::kFile, TablePlace::kMemory}) {
     const auto packed = used(folder / "packed", WeightType::kInt8, use_of(place));
     EXPECT_TRUE(packed->is_int8());
     EXPECT_TRUE(answer_of(*packed).equal(expected));
