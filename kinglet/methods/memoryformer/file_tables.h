@@ -28,8 +28,8 @@ struct TableUse {
   // Gigabytes (1e9 bytes): what counts as free, and what a copy of the tables may take at most. 0: as this machine is.
   double free_gb = 0.0;
   double most_gb = 0.0;
-  bool once =
-      false;  // the tables are read once from front to back (to write them as others): no page is asked for early
+  // The tables are read once from front to back (to write them as others): no page is asked for early.
+  bool once = false;
 };
 
 // A projection and the name of its tables in the file.

@@ -35,8 +35,9 @@ void MemoryProjection::record(const at::Tensor& x) const {
   usage.tables = shape_.tables;
   usage.bits = shape_.bits;
   usage.reads.resize(static_cast<std::size_t>(shape_.rows()));
-  const auto* const numbers = reinterpret_cast<const std::uint16_t*>(codes.codes.data_ptr<std::int16_t>());
-  for (std::int64_t i = 0; i < codes.codes.numel(); ++i) {
+  const at::Tensor on_cpu = codes.codes.cpu();
+  const auto* const numbers = reinterpret_cast<const std::uint16_t*>(on_cpu.data_ptr<std::int16_t>());
+  for (std::int64_t i = 0; i < on_cpu.numel(); ++i) {
     ++usage.reads[static_cast<std::size_t>((i % shape_.tables << shape_.bits) + numbers[i])];
   }
   usage.tokens += codes.codes.size(0);
