@@ -32,8 +32,11 @@ void print_model_cost(const std::string& path, std::int64_t tokens, bool json) {
   const auto line = [](std::string_view name, const std::string& value) {
     std::cout << fmt::format("{:<22} {}\n", name, value);
   };
-  const auto giga = [](double value) { return fmt::format("{:.3f} G", value * 1e-9); };
+  const auto giga = [](double value) {
+    return value < 1e7 ? fmt::format("{:.3f} M", value * 1e-6) : fmt::format("{:.3f} G", value * 1e-9);
+  };
   const auto bytes = [](double value) {
+    if (value < 1e6) return fmt::format("{:.2f} kB", value * 1e-3);
     return value < 1e9 ? fmt::format("{:.2f} MB", value * 1e-6) : fmt::format("{:.2f} GB", value * 1e-9);
   };
   line("model",
