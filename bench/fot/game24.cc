@@ -10,6 +10,8 @@
 //
 // The trees of a forest begin one after the other and the first solution ends it, and neither depends on how many are
 // planned: so one run with sixteen tells what each smaller number comes to, to the call.
+#include "kinglet/methods/fot/game24.h"
+
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -23,12 +25,12 @@
 #include <fmt/format.h>
 
 #include "bench/support/scratch_folder.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/base/files.h"
 #include "kinglet/base/plot.h"
 #include "kinglet/base/table.h"
 #include "kinglet/methods/excp/packed_folder.h"
-#include "kinglet/methods/fot/game24.h"
 #include "kinglet/methods/fot/reasoning_run.h"
 #include "kinglet/methods/fot/run_summary.h"
 
@@ -56,10 +58,8 @@ std::vector<Search24> searches(bool only_forest) {
   all.push_back({"samples", "samples, each verified", "--arms sc:32", {1, 2, 4, 8, 16, 32}});
   all.push_back({"same-order", "forest, no shuffle", "--arms fot-tot-bfs:16 --no-shuffle", doubling});
   all.push_back({"believed", "forest, no correction", "--arms fot-tot-bfs:16 --step-rules none", doubling});
-  all.push_back({"bigger",
-                 "one tree, 4 times the proposals, 20 kept",
-                 "--arms fot-tot-bfs:1 --proposals 4 --kept 20",
-                 {1}});
+  all.push_back(
+      {"bigger", "one tree, 4 times the proposals, 20 kept", "--arms fot-tot-bfs:1 --proposals 4 --kept 20", {1}});
   return all;
 }
 
@@ -67,10 +67,10 @@ fs::path build_folder() { return fs::read_symlink("/proc/self/exe").parent_path(
 
 std::vector<Json> run(const Arguments& arguments, const Search24& search, int seed) {
   const fs::path out = arguments.out / fmt::format("{}-{}.jsonl", search.name, seed);
-  std::string command =
-      fmt::format("'{}' --json reason --task game24 --data '{}' --seed {} --brief --max-in-flight 32 "
-                  "--questions-at-once 32 --out '{}' {}",
-                  (build_folder() / "kinglet").string(), arguments.data.string(), seed, out.string(), search.options);
+  std::string command = fmt::format(
+      "'{}' --json reason --task game24 --data '{}' --seed {} --brief --max-in-flight 32 "
+      "--questions-at-once 32 --out '{}' {}",
+      (build_folder() / "kinglet").string(), arguments.data.string(), seed, out.string(), search.options);
   if (arguments.limit > 0) command += fmt::format(" --limit {}", arguments.limit);
   if (!arguments.model.empty()) command += fmt::format(" --model '{}' --compact-prompts", arguments.model.string());
   if (std::system((command + " > /dev/null").c_str()) != 0) throw failed(command, "it ended with an error");

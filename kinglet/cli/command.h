@@ -32,12 +32,12 @@ void add_ckpt_command(CLI::App& app, const Globals& globals);      // ckpt.cc: a
 void add_tokenize_command(CLI::App& app, const Globals& globals);  // tokenize.cc
 void add_data_command(CLI::App& app, const Globals& globals);      // data.cc: import inspect
 void add_distill_command(CLI::App& app, const Globals& globals);   // distill.cc; runs in libkinglet_torch.so
-void add_memoryformer_command(CLI::App& app, const Globals& globals);  // memoryformer.cc; in libkinglet_torch.so
-void add_mock_server_command(CLI::App& app, const Globals& globals);  // mock_server.cc
-void add_reason_command(CLI::App& app, const Globals& globals);       // reason.cc
+void add_memoryformer_command(CLI::App& app, const Globals& globals);     // memoryformer.cc; in libkinglet_torch.so
+void add_mock_server_command(CLI::App& app, const Globals& globals);      // mock_server.cc
+void add_reason_command(CLI::App& app, const Globals& globals);           // reason.cc
 void add_reason_serve_command(CLI::App& reason, const Globals& globals);  // reason_serve.cc
-void add_verify24_command(CLI::App& app, const Globals& globals);     // verify24.cc
-void add_refine_command(CLI::App& app, const Globals& globals);       // refine.cc
+void add_verify24_command(CLI::App& app, const Globals& globals);         // verify24.cc
+void add_refine_command(CLI::App& app, const Globals& globals);           // refine.cc
 void add_score_command(CLI::App& app, const Globals& globals);     // score.cc; its scorers run in libkinglet_torch.so
 void add_judge_command(CLI::App& app, const Globals& globals);     // judge.cc
 void add_train_command(CLI::App& app, const Globals& globals);     // train.cc; runs in libkinglet_torch.so

@@ -46,8 +46,7 @@ int serve_forests(ChatModel& upstream, const ReasonServeArguments& arguments, co
   warn_about_openness(settings);
   ReasoningProxy proxy(upstream, settings.api);
   serve_until(
-      proxy, settings,
-      [&](const HttpServer& server) { tell_address(server, forest_name(upstream.name()), globals); },
+      proxy, settings, [&](const HttpServer& server) { tell_address(server, forest_name(upstream.name()), globals); },
       [] { return interrupted(); });
   return 0;
 }

@@ -1,5 +1,5 @@
-// Matrix products at the machine's rate, through oneDNN (AVX2 or AVX-512 in fp32, AVX-512 or AMX in bf16; without AVX-512
-// bf16 operands are widened to fp32 on the way).
+// Matrix products at the machine's rate, through oneDNN (AVX2 or AVX-512 in fp32, AVX-512 or AMX in bf16; without
+// AVX-512 bf16 operands are widened to fp32 on the way).
 //
 // Debian's LibTorch multiplies with reference BLAS, some seventy times slower, so every product of the house comes
 // here. Compiled primitives are kept, a call on shapes seen before costs a few microseconds.

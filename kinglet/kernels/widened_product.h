@@ -1,5 +1,5 @@
-// Products of bf16 matrices on processors for which oneDNN has none (x86 without AVX-512): operands are widened to fp32,
-// block by block, and multiplied as such.
+// Products of bf16 matrices on processors for which oneDNN has none (x86 without AVX-512): operands are widened to
+// fp32, block by block, and multiplied as such.
 #pragma once
 
 #include <cstdint>

@@ -33,8 +33,8 @@ struct LocalEngine {
 // a request that needs them fails with a clear error in its reply, and so does one that is too long.
 class LocalModel : public ChatModel {
  public:
-  // `meter` counts the calls; it may be missing and must outlive the model. Raises Error (bad input) for a model without
-  // a chat template.
+  // `meter` counts the calls; it may be missing and must outlive the model. Raises Error (bad input) for a model
+  // without a chat template.
   explicit LocalModel(LocalEngine parts, CostMeter* meter = nullptr);
   ~LocalModel() override;  // cancels what is open; no callback comes any more
 

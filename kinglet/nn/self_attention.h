@@ -20,7 +20,7 @@ struct AttentionContext {
   RotaryAngles angles;       // undefined tensors: no rotary embedding
   at::Tensor first_key;      // as SoftmaxMask
   KvCache* cache = nullptr;  // null: the keys are those of the input
-  std::int64_t layer = 0;  // number of the layer in the cache
+  std::int64_t layer = 0;    // number of the layer in the cache
   // Not empty: a step of sequences that each have a cache of their own, one row of the batch and one token each.
   std::span<KvCache* const> caches{};
 };

@@ -31,8 +31,8 @@ struct GenerationRequest {
 };
 
 struct ChatCompletionRequest : GenerationRequest {
-  Json messages;                          // {"role", "content"} and perhaps "name"; contents are texts
-  Json template_values = Json::object();  // chat_template_kwargs: more variables of the template
+  Json messages;                            // {"role", "content"} and perhaps "name"; contents are texts
+  Json template_values = Json::object();    // chat_template_kwargs: more variables of the template
   std::optional<nlohmann::json> reasoning;  // the field of this name: an object; reasoning_request.h reads it
 };
 

@@ -16,9 +16,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kSilence{15};
 constexpr std::string_view kStillThere = ": thinking\n\n";
 
-ReplyUsage usage_of(const fot::CallCost& cost) {
-  return {cost.usage.prompt, cost.usage.cached, cost.usage.completion};
-}
+ReplyUsage usage_of(const fot::CallCost& cost) { return {cost.usage.prompt, cost.usage.cached, cost.usage.completion}; }
 
 }  // namespace
 

@@ -21,12 +21,11 @@ void ReasoningProxy::complete_chat(const HttpRequest& request, const std::shared
   const ChatCompletionRequest asked = read_chat_request(request.body);
   const bool by_field = asked.reasoning.has_value() && (asked.model == upstream_ || asked.model.empty());
   if (!by_field && !asked.model.empty() && asked.model != name_) {
-    throw ApiError(
-        asked.model == upstream_ ? 400 : 404,
-        asked.model == upstream_
-            ? fmt::format("This server answers with forests: ask for '{}', or set 'reasoning'.", name_)
-            : fmt::format("The model '{}' does not exist; this server has '{}'.", asked.model, name_),
-        "model", asked.model == upstream_ ? "invalid_value" : "model_not_found");
+    throw ApiError(asked.model == upstream_ ? 400 : 404,
+                   asked.model == upstream_
+                       ? fmt::format("This server answers with forests: ask for '{}', or set 'reasoning'.", name_)
+                       : fmt::format("The model '{}' does not exist; this server has '{}'.", asked.model, name_),
+                   "model", asked.model == upstream_ ? "invalid_value" : "model_not_found");
   }
   if (asked.max_tokens == 0) throw ApiError(400, "Invalid value for 'max_tokens': at least 1.", "max_tokens");
   if (draining()) throw ApiError(503, "The server is shutting down.", "", "shutting_down");

@@ -18,10 +18,27 @@ constexpr std::string_view kForestPrefix = "fot-";
 constexpr std::int64_t kMostBudgetTokens = std::int64_t{1} << 31;
 
 const std::vector<std::string>& known_keys() {
-  static const std::vector<std::string> keys = {
-      "task",     "base",   "trees",      "width",           "stop",         "decision",     "rollouts",
-      "kept",     "branch", "depth",      "tau",             "correction",   "shuffle",      "drop_impossible",
-      "fallback", "trace",  "step_rules", "allow_fractions", "budget_calls", "budget_tokens", "compact_prompts"};
+  static const std::vector<std::string> keys = {"task",
+                                                "base",
+                                                "trees",
+                                                "width",
+                                                "stop",
+                                                "decision",
+                                                "rollouts",
+                                                "kept",
+                                                "branch",
+                                                "depth",
+                                                "tau",
+                                                "correction",
+                                                "shuffle",
+                                                "drop_impossible",
+                                                "fallback",
+                                                "trace",
+                                                "step_rules",
+                                                "allow_fractions",
+                                                "budget_calls",
+                                                "budget_tokens",
+                                                "compact_prompts"};
   return keys;
 }
 
@@ -73,9 +90,8 @@ void read_search(const RequestFields& fields, const ReasoningLimits& limits, Rea
   fot::ForestSettings& settings = request.settings;
   request.task = read_as(fields, "task", [&] { return fot::task_of_name(fields.text("task").value_or("generic")); });
   const bool game24 = request.task == fot::Task::kGame24;
-  settings.base = read_as(fields, "base", [&] {
-    return fot::base_of_name(fields.text("base").value_or(game24 ? "tot-bfs" : "cot"));
-  });
+  settings.base = read_as(fields, "base",
+                          [&] { return fot::base_of_name(fields.text("base").value_or(game24 ? "tot-bfs" : "cot")); });
   if (const auto stop = fields.text("stop")) {
     settings.stop = read_as(fields, "stop", [&] { return fot::parse_stop_policy(*stop); });
   }

@@ -94,10 +94,8 @@ class Course {
     progress_->advance(1);
     if (report.step % recipe_.log_every != 0 && report.step != recipe_.steps && report.step != 1) return;
     const double rate = recent_seconds_ > 0 ? static_cast<double>(recent_tokens_) / recent_seconds_ : 0.0;
-    NamedNumbers numbers = {{"loss", report.loss},
-                            {"lr", report.lr},
-                            {"gradient_norm", report.gradient_norm},
-                            {"tokens_per_second", rate}};
+    NamedNumbers numbers = {
+        {"loss", report.loss}, {"lr", report.lr}, {"gradient_norm", report.gradient_norm}, {"tokens_per_second", rate}};
     if (hooks_.step_numbers) append(numbers, hooks_.step_numbers(report));
     log_->write(report.step, numbers);
     recent_seconds_ = 0;

@@ -1,7 +1,8 @@
 // Makes the picture of the web page in docs/: build/tests/page_screenshot FILE.png [light|dark [URL]].
 // Without the address of a page, a scripted model answers. The picture of a forest:
 //   build/kinglet reason serve --simulate --port 8090
-//   build/tests/page_screenshot FILE.png light 'http://127.0.0.1:8090/?prompt=4%209%2010%2013&task=game24&trees=8&seed=3'
+//   build/tests/page_screenshot FILE.png light
+//   'http://127.0.0.1:8090/?prompt=4%209%2010%2013&task=game24&trees=8&seed=3'
 #include <cstdio>
 #include <string>
 

@@ -20,8 +20,7 @@ struct Halves {
     Rng rng(seed);
     values.resize(static_cast<std::size_t>(batch * whole));
     for (std::uint16_t& value : values) value = float_to_bfloat16(static_cast<float>(rng.normal()));
-    view = {values.data(),        DType::kBF16, rows, columns, by_rows ? stride : 1,
-            by_rows ? 1 : stride, whole};
+    view = {values.data(), DType::kBF16, rows, columns, by_rows ? stride : 1, by_rows ? 1 : stride, whole};
   }
   double at(std::int64_t b, std::int64_t i, std::int64_t j) const {
     const std::int64_t place = b * view.batch_stride + i * view.row_stride + j * view.column_stride;

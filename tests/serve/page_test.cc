@@ -130,7 +130,8 @@ TEST_F(PageInBrowser, ShowsAForestThatGrows) {
   const TestServer server(slowly("Let me <b>see</b>. The answer is 12", 20));
   Browser browser(*program_);
   browser.open_page(address(server, "?prompt=5%20and%207%3F&mode=reason&trees=3&seed=1"));
-  ASSERT_TRUE(browser.wait_until("document.querySelector('.tree.growing .writing')?.textContent.startsWith('answer:')"));
+  ASSERT_TRUE(
+      browser.wait_until("document.querySelector('.tree.growing .writing')?.textContent.startsWith('answer:')"));
   ASSERT_TRUE(browser.wait_until(kDone));
   EXPECT_EQ(browser.evaluate(kAnswers)[0], "Let me <b>see</b>. The answer is 12");
   EXPECT_EQ(browser.evaluate("document.querySelector('.turn.assistant b') === null"), true);

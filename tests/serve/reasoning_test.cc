@@ -1,6 +1,4 @@
 // Forests for clients: merged answers, traces, what is refused, clients that leave, upstreams that die.
-#include "kinglet/serve/reasoning_proxy.h"
-
 #include <map>
 #include <thread>
 
@@ -13,6 +11,7 @@
 #include "kinglet/llm/mock_server.h"
 #include "kinglet/llm/scripted_model.h"
 #include "kinglet/methods/fot/simulated_model.h"
+#include "kinglet/serve/reasoning_proxy.h"
 #include "kinglet/serve/run_server.h"
 
 namespace kinglet {
@@ -112,7 +111,7 @@ TEST(ReasoningProxy, StreamsTheTraceBeforeTheAnswer) {
   ScriptedModel model(dice, ScriptedModel::Options{.name = "dice", .replies_per_poll = 3});
   const ProxyServer proxy(model);
   const Json body = forest_request("4 9 10 13", {{"task", "game24"}, {"trees", 8}, {"trace", true}},
-                             {{"stream", true}, {"stream_options", {{"include_usage", true}}}});
+                                   {{"stream", true}, {"stream_options", {{"include_usage", true}}}});
   const HttpReply reply = proxy.chat(body);
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(reply.field("Content-Type"), "text/event-stream");
@@ -255,8 +254,9 @@ TEST(ReasoningProxy, AClientThatLeavesStopsTheForest) {
   for (const bool stream : {true, false}) {
     const std::uint64_t before = upstream.statistics().accepted, left_before = upstream.statistics().given_up;
     Socket socket(proxy.port());
-    socket.send(http_request("POST", kChatPath,
-                             forest_request("Why?", {{"trees", 4}, {"width", 4}, {"trace", true}}, {{"stream", stream}}).dump()));
+    socket.send(http_request(
+        "POST", kChatPath,
+        forest_request("Why?", {{"trees", 4}, {"width", 4}, {"trace", true}}, {{"stream", stream}}).dump()));
     ASSERT_TRUE(happens_soon([&] { return upstream.statistics().accepted == before + 4; }));
     EXPECT_EQ(proxy.service.open_sequences(), 1);
     socket.close();

@@ -1,13 +1,13 @@
 // The program under test at work in the background, with stdin and stdout at hand.
 #pragma once
 
+#include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <csignal>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>

@@ -15,6 +15,7 @@ extern "C" __attribute__((visibility("default"))) int kinglet_run_serve(const ki
   const LoadedModel loaded = load_served_model(options.model, options.name, options.parallel);
   run_server(
       *loaded.engine, loaded.model, options.server,
-      [&](const HttpServer& server) { tell_address(server, loaded.model.name, globals); }, [] { return interrupted(); });
+      [&](const HttpServer& server) { tell_address(server, loaded.model.name, globals); },
+      [] { return interrupted(); });
   return 0;
 }

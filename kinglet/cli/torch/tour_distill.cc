@@ -148,8 +148,7 @@ void run_distill_stop(const TourOptions& options, TourReport& report) {
   fs::create_directories(folder);
   write_questions(folder);
   const int steps = options.quick ? 4 : 60;
-  const LanguageRunSummary teacher =
-      train_model(folder, {"teacher", 128, 3, options.quick ? 8 : 160}, options.seed);
+  const LanguageRunSummary teacher = train_model(folder, {"teacher", 128, 3, options.quick ? 8 : 160}, options.seed);
   train_model(folder, {"start", 64, 2, options.quick ? 4 : 60}, options.seed);
   const mgsr::DistillRunSummary kd = distill(folder, "kd", options.seed, steps),
                                 mgsr = distill(folder, "mgsr", options.seed, steps);
@@ -171,9 +170,8 @@ void run_distill_stop(const TourOptions& options, TourReport& report) {
   for (const char* method : {"kd", "mgsr"}) plot.series.push_back(training_loss(folder / method, method));
   section.plots.push_back(to_svg(plot));
   report.sections.push_back(section);
-  report.numbers["distill"] = {{"teacher_loss", teacher.evaluation_loss.value_or(0)},
-                               {"kd", numbers_of(kd)},
-                               {"mgsr", numbers_of(mgsr)}};
+  report.numbers["distill"] = {
+      {"teacher_loss", teacher.evaluation_loss.value_or(0)}, {"kd", numbers_of(kd)}, {"mgsr", numbers_of(mgsr)}};
 }
 
 }  // namespace kinglet::cli

@@ -125,7 +125,8 @@ void report_twins(const Twin& tables, const Twin& dense, std::int64_t steps, con
   TourSection section{"MemoryFormer: look-ups in place of dense layers", {}, {}, {}, {}};
   section.paragraphs = {fmt::format(
       "Both models have width {}, {} layers and the same head; the tables hold more parameters than the dense layers, "
-      "but a token reads few of them. Tables learn from more text than a minute of training sees. The models are in {}.",
+      "but a token reads few of them. Tables learn from more text than a minute of training sees. The models are in "
+      "{}.",
       kTwinWidth, kTwinLayers, folder.string())};
   LinePlot plot{"MemoryFormer and its dense twin", "step", "validation loss", false, {}};
   for (const Twin* twin : {&tables, &dense}) plot.series.push_back({twin->name, twin->steps, twin->losses, true});
@@ -143,10 +144,12 @@ void report_twins(const Twin& tables, const Twin& dense, std::int64_t steps, con
 }  // namespace
 
 void run_memoryformer_stop(const TourOptions& options, TourReport& report) {
-  const fs::path run = fs::path(options.output) / "language" / "run", folder = fs::path(options.output) / "memoryformer";
+  const fs::path run = fs::path(options.output) / "language" / "run",
+                 folder = fs::path(options.output) / "memoryformer";
   const LanguageCorpora corpora = open_language_data(run);
   const std::int64_t vocabulary = corpora.tokenizer->vocabulary_size(), steps = options.quick ? 16 : 240;
-  Twin tables{"MemoryFormer", make_tables(vocabulary), {}, {}, {}, 0}, dense{"dense twin", make_dense(vocabulary), {}, {}, {}, 0};
+  Twin tables{"MemoryFormer", make_tables(vocabulary), {}, {}, {}, 0},
+      dense{"dense twin", make_dense(vocabulary), {}, {}, {}, 0};
   for (Twin* twin : {&tables, &dense}) {
     train_twin(*twin, corpora, steps, options.seed);
     twin->decoder->eval();

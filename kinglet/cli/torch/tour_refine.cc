@@ -69,7 +69,8 @@ DictionaryWords prepare_words(const fs::path& folder, std::size_t count, std::ui
   std::string lines;
   for (Json& record : records) {
     const std::string question = record["instruction"], right = record["output"];
-    if (drawn_chance("spoiled/" + question, seed) < kSpoiled) record["output"] = other_answer(words, question, right, seed);
+    if (drawn_chance("spoiled/" + question, seed) < kSpoiled)
+      record["output"] = other_answer(words, question, right, seed);
     lines += record.dump() + "\n";
   }
   write_file_atomically(folder / "seeds.jsonl", as_bytes(lines));
@@ -179,8 +180,8 @@ void run_refine_stop(const TourOptions& options, TourReport& report) {
   const star_agents::RunStatistics statistics =
       star_agents::run_in_folder({recipe, words.seeds, folder, "Refined dictionary answers", {}, {}}, run_models);
   const RightShares shares = measure_shares(words, folder / "refined.jsonl", options.seed);
-  const auto best = static_cast<std::size_t>(
-      std::max_element(shares.agents.begin(), shares.agents.end()) - shares.agents.begin());
+  const auto best =
+      static_cast<std::size_t>(std::max_element(shares.agents.begin(), shares.agents.end()) - shares.agents.begin());
   const std::vector<double>& p = statistics.history.back().probabilities;
 
   report.rows.push_back(
@@ -196,11 +197,12 @@ void run_refine_stop(const TourOptions& options, TourReport& report) {
 
   TourSection section{"Star-Agents: better instruction data", {}, {}, {}, {}};
   section.paragraphs = {
-      fmt::format("Questions and answers are WordNet's; {:.0f} % of the answers were exchanged for those of other words "
-                  "before. Two agents a question are asked, by probabilities that follow their success; the judge sees "
-                  "each new answer beside the old one in both orders. It made {} comparisons. Agents and judge are "
-                  "simulated, so the figures show the method at work, not what a model can do.",
-                  100 * kSpoiled, statistics.judge_calls),
+      fmt::format(
+          "Questions and answers are WordNet's; {:.0f} % of the answers were exchanged for those of other words "
+          "before. Two agents a question are asked, by probabilities that follow their success; the judge sees "
+          "each new answer beside the old one in both orders. It made {} comparisons. Agents and judge are "
+          "simulated, so the figures show the method at work, not what a model can do.",
+          100 * kSpoiled, statistics.judge_calls),
       fmt::format("The run's own report is {}.", (folder / "report.html").string())};
   TourTable table{{"answers", "right", "probability at the end"}, {}};
   table.rows.push_back({"of the data", right_share(shares.data), ""});
@@ -210,9 +212,12 @@ void run_refine_stop(const TourOptions& options, TourReport& report) {
   table.rows.push_back({"kept by Star-Agents", right_share(shares.kept), ""});
   section.tables.push_back(std::move(table));
   report.sections.push_back(std::move(section));
-  report.numbers["refine"] = {{"seeds", statistics.seeds},     {"data", shares.data},
-                              {"random_agent", shares.random}, {"best_agent", shares.agents[best]},
-                              {"kept", shares.kept},           {"best_probability", p[best]},
+  report.numbers["refine"] = {{"seeds", statistics.seeds},
+                              {"data", shares.data},
+                              {"random_agent", shares.random},
+                              {"best_agent", shares.agents[best]},
+                              {"kept", shares.kept},
+                              {"best_probability", p[best]},
                               {"judge_calls", statistics.judge_calls}};
 }
 

@@ -1,5 +1,5 @@
-// The tour's Star-Agents stop: dictionary answers, part of them spoiled, are refined by simulated agents and a judge that
-// errs, beside what every agent alone, and chance, would have given.
+// The tour's Star-Agents stop: dictionary answers, part of them spoiled, are refined by simulated agents and a judge
+// that errs, beside what every agent alone, and chance, would have given.
 #pragma once
 
 #include "kinglet/cli/torch/tour_report.h"

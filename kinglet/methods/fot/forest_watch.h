@@ -14,7 +14,8 @@ namespace kinglet::fot {
 // Each object has a field "event":
 //   tree      {"tree"}: it was started
 //   thought   {"tree", "thought"} and the fields of thought_to_json(): a new thought, or one that has changed
-//   tree_end  {"tree", "active", "label", "stop_reason", "score"}; or {"tree", "active": false, "stopped": true} for one
+//   tree_end  {"tree", "active", "label", "stop_reason", "score"}; or {"tree", "active": false, "stopped": true} for
+//   one
 //             that is of no use any more
 //   votes     {"votes", "trees"}: of the trees that ended and count
 //   end       {"status", "decided_by", "label", "trees", "planned_trees", "calls", "completion_tokens"}

@@ -1,12 +1,12 @@
 #include "kinglet/methods/fot/game24_model.h"
 
 // The assembler takes the files as they are; as arrays in a header they would cost seconds of every build.
-#define KINGLET_EMBED(name, file)                                                                               \
-  __asm__(".pushsection .rodata\n.balign 16\n.globl " #name "\n.hidden " #name "\n" #name ":\n.incbin \"" file  \
-          "\"\n.globl " #name "_end\n.hidden " #name "_end\n" #name "_end:\n.byte 0\n.popsection\n");            \
-  extern "C" {                                                                                                  \
-  extern const std::byte name[];                                                                                \
-  extern const std::byte name##_end[];                                                                          \
+#define KINGLET_EMBED(name, file)                                                                              \
+  __asm__(".pushsection .rodata\n.balign 16\n.globl " #name "\n.hidden " #name "\n" #name ":\n.incbin \"" file \
+          "\"\n.globl " #name "_end\n.hidden " #name "_end\n" #name "_end:\n.byte 0\n.popsection\n");          \
+  extern "C" {                                                                                                 \
+  extern const std::byte name[];                                                                               \
+  extern const std::byte name##_end[];                                                                         \
   }
 
 KINGLET_EMBED(kinglet_game24_key, KINGLET_GAME24_MODEL "/key.step")

@@ -6,9 +6,9 @@
 // running, goes on from there.
 //
 // Greedy tokens of an fp32 model are those of generate() alone, whatever else runs (but where rounding decides between
-// two tokens: long prompts come in pieces). Sampled ones depend on the request's seed and sequence, not on the batch. In
-// bf16 and int8 a piece of a prompt rounds differently from single tokens, so what is taken over from another sequence
-// can change what follows.
+// two tokens: long prompts come in pieces). Sampled ones depend on the request's seed and sequence, not on the batch.
+// In bf16 and int8 a piece of a prompt rounds differently from single tokens, so what is taken over from another
+// sequence can change what follows.
 #pragma once
 
 #include <cstdint>

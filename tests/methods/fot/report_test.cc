@@ -14,11 +14,11 @@
 #include "kinglet/llm/scripted_model.h"
 #include "kinglet/methods/fot/dataset.h"
 #include "kinglet/methods/fot/game24_data.h"
-#include "kinglet/text/tokenizer.h"
 #include "kinglet/methods/fot/run_report.h"
 #include "kinglet/methods/fot/run_summary.h"
 #include "kinglet/methods/fot/simulated_model.h"
 #include "kinglet/methods/fot/trace.h"
+#include "kinglet/text/tokenizer.h"
 
 namespace kinglet::fot {
 namespace {

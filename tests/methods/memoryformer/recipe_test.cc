@@ -66,8 +66,8 @@ TEST_F(BegunWithDense, HasItsShapeAndWeights) {
   const auto again = factory("from_dense = \"dense\"\nbits = 4\n")(other);
   EXPECT_TRUE(made->named_parameters()["layers.0.attention.q.tables"].equal(
       again->named_parameters()["layers.0.attention.q.tables"]));
-  EXPECT_FALSE(made->named_parameters()["layers.0.ffn.up.tables"].equal(
-      again->named_parameters()["layers.0.ffn.up.tables"]));
+  EXPECT_FALSE(
+      made->named_parameters()["layers.0.ffn.up.tables"].equal(again->named_parameters()["layers.0.ffn.up.tables"]));
 }
 
 TEST_F(BegunWithDense, WhatDoesNotGoTogetherIsRefused) {
