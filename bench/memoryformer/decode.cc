@@ -23,6 +23,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/command_line.h"
+
 #include "kinglet/base/error.h"
 #include "kinglet/base/parallel.h"
 #include "kinglet/methods/memoryformer/cost.h"
@@ -230,19 +232,13 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string option = argv[i], value = argv[i + 1];
-    if (option == "--preset") options.preset = value;
-    if (option == "--from-file") options.from_file = value;
-    if (option == "--tokens") options.tokens = std::stol(value);
-    if (option == "--rounds") options.rounds = std::stol(value);
-    if (option == "--threads") options.threads = std::stol(value);
-    if (option == "--vocabulary") options.vocabulary = std::stol(value);
+  CLI::App app("What a MemoryFormer decodes against its dense twin");
+  app.add_option("--preset", options.preset)->check(CLI::IsMember({"tiny", "small"}))->capture_default_str();
+  app.add_option("--from-file", options.from_file, "Folder for models whose tables are read from files");
+  for (const auto& [name, number] : {std::pair{"--tokens", &options.tokens}, {"--rounds", &options.rounds}}) {
+    app.add_option(name, *number)->check(CLI::Range(1, 1 << 30))->capture_default_str();
   }
-  try {
-    return run(options);
-  } catch (const kinglet::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return error.exit_code();
-  }
+  app.add_option("--threads", options.threads, "0: all cores")->check(CLI::Range(0, 1 << 10));
+  app.add_option("--vocabulary", options.vocabulary)->check(CLI::Range(16, 1 << 24))->capture_default_str();
+  return kinglet::run_bench(app, argc, argv, [&] { return run(options); });
 }
