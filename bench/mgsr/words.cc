@@ -121,6 +121,7 @@ const std::vector<Arm> kArms = {
     {"mgsr - span", {"method=mgsr", "loss.span=0"}},
     {"mgsr, random position", {"method=mgsr", "scrg.random_position=true"}, false, true},
     {"mgsr, fixed band", {"method=mgsr", "dac.limits=fixed"}, false, true},
+    {"mgsr, 99 % kept", {"method=mgsr", "dac.keep_floor=0.99"}, false, true},
     {"mgsr, random spans", {"method=mgsr", "spans.source=random"}, false, true},
     {"mgsr, windows as spans", {"method=mgsr", "spans.source=window"}, false, true},
 };
