@@ -138,10 +138,11 @@ TEST(MemoryLayer, WorkedExample) {
   const MemoryShape shape{2, 2, 3};
   const float x[4] = {0.7F, -0.1F, -0.5F, 0.2F};
   std::vector<float> tables(24);
-  for (int k = 0; k < 2; ++k) {
-    for (int i = 0; i < 4; ++i) {
-      for (int c = 0; c < 3; ++c) {
-        tables[static_cast<std::size_t>((k * 4 + i) * 3 + c)] = static_cast<float>(0.1 * (k + 1) * (i + 1) + 0.01 * c);
+  for (std::size_t k = 0; k < 2; ++k) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      for (std::size_t c = 0; c < 3; ++c) {
+        tables[(k * 4 + i) * 3 + c] =
+            static_cast<float>(0.1 * static_cast<double>((k + 1) * (i + 1)) + 0.01 * static_cast<double>(c));
       }
     }
   }
