@@ -1,5 +1,6 @@
 // kinglet score ifd: how much an instruction helps a model to find its response (IFD), record by record.
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -23,7 +24,6 @@ namespace kinglet::cli {
 namespace {
 
 using star_agents::Likelihoods;
-using star_agents::Seed;
 using star_agents::SeedFile;
 
 constexpr std::size_t kTogether = 64;
@@ -71,7 +71,7 @@ void select_records(const ScoreArguments& arguments, const SeedFile& file, const
     if (const auto ifd = star_agents::ifd_perplexity(scores[i]); ifd && *ifd < 1) ranked.emplace_back(-*ifd, i);
   }
   std::sort(ranked.begin(), ranked.end());
-  const auto count = static_cast<std::size_t>(arguments.share * static_cast<double>(file.seeds.size()) + 0.5);
+  const auto count = static_cast<std::size_t>(std::lround(arguments.share * static_cast<double>(file.seeds.size())));
   ranked.resize(std::min(ranked.size(), count));
   std::vector<std::size_t> chosen;
   for (const auto& one : ranked) chosen.push_back(one.second);

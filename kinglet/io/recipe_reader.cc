@@ -23,9 +23,10 @@ struct RecipeTree {
         if (!node.known.contains(key)) found.push_back({&node, path, key});
       }
     }
-    for (const auto& [key, child] : node.tables) find_unknown(*child, path.empty() ? key : path + "." + key, found);
+    const auto path_of = [&](const std::string& key) { return path.empty() ? key : fmt::format("{}.{}", path, key); };
+    for (const auto& [key, child] : node.tables) find_unknown(*child, path_of(key), found);
     for (const auto& [key, children] : node.lists) {
-      for (const auto& child : children) find_unknown(*child, path.empty() ? key : path + "." + key, found);
+      for (const auto& child : children) find_unknown(*child, path_of(key), found);
     }
   }
 

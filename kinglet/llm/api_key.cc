@@ -10,7 +10,6 @@ namespace kinglet {
 namespace {
 
 constexpr std::size_t kLongest = 8192;
-constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::size_t kShortestSecret = 6;  // shorter ones ("none", "x") stand for no key, and occur in ordinary text
 
 }  // namespace

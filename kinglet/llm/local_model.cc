@@ -178,13 +178,13 @@ bool LocalModel::poll(std::chrono::milliseconds wait) {
   for (auto& [id, news] : heard) {
     const auto found = calls_.find(id);
     if (found == calls_.end()) continue;
-    take_tokens(*found->second, std::move(news.tokens));
+    take_tokens(*found->second, news.tokens);
     if (news.result) end(id, *news.result);
   }
   return !calls_.empty();
 }
 
-void LocalModel::take_tokens(Call& call, std::vector<EngineToken> tokens) {
+void LocalModel::take_tokens(Call& call, const std::vector<EngineToken>& tokens) {
   const auto text_of = [&](TokenId token) { return readable_token(bytes_->of(token).value_or(std::string())); };
   std::string fresh;
   for (const EngineToken& token : tokens) {

@@ -49,7 +49,7 @@ class LocalModel : public ChatModel {
   struct Events;
 
   TokenRequest token_request(const ChatRequest& request) const;
-  void take_tokens(Call& call, std::vector<EngineToken> tokens);
+  void take_tokens(Call& call, const std::vector<EngineToken>& tokens);
   void end(CallId id, const SequenceResult& result);
   void end_with(CallId id, ChatReply reply);
 

@@ -139,7 +139,7 @@ std::vector<std::string> mock_events(const MockRequest& request, const MockPlan&
   }
   const Json usage = usage_json(request, plan);
   if (request.include_usage) add(Json::array(), &usage);
-  events.push_back("data: [DONE]\n\n");
+  events.emplace_back("data: [DONE]\n\n");
   if (plan.fault == MockFault::kMalformed) events[events.size() / 2].insert(8, "}\"{");
   if (plan.fault == MockFault::kErrorInside) {
     events.resize(events.size() / 2);
