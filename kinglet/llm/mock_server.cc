@@ -332,7 +332,7 @@ void MockServer::Loop::answer_chat(Entry& entry, const HttpMessage& message) {
   if (request.stream) {
     pieces.push_back(head_of(200, "text/event-stream", std::nullopt));
     for (const std::string& event : mock_events(request, plan, options)) pieces.push_back(chunk(event));
-    pieces.push_back("0\r\n\r\n");
+    pieces.emplace_back("0\r\n\r\n");
     if (plan.token_delay.count() == 0 && plan.bytes_at_once == 0 && plan.fault == MockFault::kNone) {
       pieces = dripping(pieces, std::size_t{1} << 20);  // all at once
     }

@@ -83,7 +83,7 @@ class Forest::State {
       return;
     }
     if (!call.shared_key.empty()) {
-      settle_shared(call.shared_key, std::move(reply));
+      settle_shared(call.shared_key, reply);
     } else {
       books(call.tree).add(call.role, reply);
       board(call.tree).deliver(call.number_in_tree, std::move(reply));
@@ -181,7 +181,7 @@ class Forest::State {
     return false;
   }
 
-  void settle_shared(const std::string& key, ChatReply reply) {
+  void settle_shared(const std::string& key, const ChatReply& reply) {
     Shared& shared = shared_[key];
     const auto waiting = std::exchange(shared.waiting, {});
     shared.reply = reply;
