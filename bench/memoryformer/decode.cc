@@ -235,9 +235,7 @@ int main(int argc, char** argv) {
   CLI::App app("What a MemoryFormer decodes against its dense twin");
   app.add_option("--preset", options.preset)->check(CLI::IsMember({"tiny", "small"}))->capture_default_str();
   app.add_option("--from-file", options.from_file, "Folder for models whose tables are read from files");
-  for (const auto& [name, number] : {std::pair{"--tokens", &options.tokens}, {"--rounds", &options.rounds}}) {
-    app.add_option(name, *number)->check(CLI::Range(1, 1 << 30))->capture_default_str();
-  }
+  kinglet::add_counts<std::int64_t>(app, {{"--tokens", &options.tokens}, {"--rounds", &options.rounds}});
   app.add_option("--threads", options.threads, "0: all cores")->check(CLI::Range(0, 1 << 10));
   app.add_option("--vocabulary", options.vocabulary)->check(CLI::Range(16, 1 << 24))->capture_default_str();
   return kinglet::run_bench(app, argc, argv, [&] { return run(options); });

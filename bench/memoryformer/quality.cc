@@ -267,13 +267,11 @@ int main(int argc, char** argv) {
   app.add_option("text", options.text, "JSON lines with a field text")->required();
   app.add_option("--out", options.out, "Folder that keeps the runs")->required();
   app.add_option("--arms", arms, "Only these models, between commas");
-  for (const auto& [name, number] : {std::pair{"--steps", &options.steps},
-                                     {"--seeds", &options.seeds},
-                                     {"--width", &options.width},
-                                     {"--layers", &options.layers},
-                                     {"--threads", &options.threads}}) {
-    app.add_option(name, *number)->check(CLI::Range(1, 1 << 30))->capture_default_str();
-  }
+  kinglet::add_counts<std::int64_t>(app, {{"--steps", &options.steps},
+                                          {"--seeds", &options.seeds},
+                                          {"--width", &options.width},
+                                          {"--layers", &options.layers},
+                                          {"--threads", &options.threads}});
   return kinglet::run_bench(app, argc, argv, [&] {
     if (!arms.empty()) options.arms = "," + arms + ",";
     return run(options);

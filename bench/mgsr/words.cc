@@ -351,18 +351,16 @@ int main(int argc, char** argv) {
   CLI::App app("MGSR and its baselines on questions about words of a dictionary");
   app.add_option("--out", out, "Folder that keeps the runs")->required();
   app.add_option("--arms", arms, "Only these methods, between commas");
-  for (const auto& [name, number] : {std::pair{"--threads", &options.threads},
-                                     {"--steps", &options.steps},
-                                     {"--seeds", &options.seeds},
-                                     {"--teacher-steps", &options.teacher_steps},
-                                     {"--start-steps", &options.start_steps},
-                                     {"--teacher-width", &options.teacher_width},
-                                     {"--teacher-layers", &options.teacher_layers},
-                                     {"--student-width", &options.student_width},
-                                     {"--student-layers", &options.student_layers},
-                                     {"--vocabulary", &options.vocabulary}}) {
-    app.add_option(name, *number)->check(CLI::Range(1, 1 << 30))->capture_default_str();
-  }
+  kinglet::add_counts<int>(app, {{"--threads", &options.threads},
+                                 {"--steps", &options.steps},
+                                 {"--seeds", &options.seeds},
+                                 {"--teacher-steps", &options.teacher_steps},
+                                 {"--start-steps", &options.start_steps},
+                                 {"--teacher-width", &options.teacher_width},
+                                 {"--teacher-layers", &options.teacher_layers},
+                                 {"--student-width", &options.student_width},
+                                 {"--student-layers", &options.student_layers},
+                                 {"--vocabulary", &options.vocabulary}});
   return kinglet::run_bench(app, argc, argv, [&] {
     options.out = fs::absolute(out);
     if (!arms.empty()) options.arms = "," + arms + ",";

@@ -4,10 +4,20 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <initializer_list>
+#include <utility>
 
 #include "kinglet/base/error.h"
 
 namespace kinglet {
+
+// Options that are counts: at least 1, with what stands there as the default.
+template <typename Count>
+void add_counts(CLI::App& app, std::initializer_list<std::pair<const char*, Count*>> options) {
+  for (const auto& [name, count] : options) {
+    app.add_option(name, *count)->check(CLI::Range(1, 1 << 30))->capture_default_str();
+  }
+}
 
 // Reads the options that `app` knows, then runs the body.
 inline int run_bench(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
